@@ -1,0 +1,265 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/squall-faas/squall/internal/bus"
+	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/internal/link"
+	"github.com/squall-faas/squall/internal/wire"
+)
+
+const (
+	tickEach   = 100 * time.Millisecond
+	probeWait  = 400 * time.Millisecond
+	keepEnded  = 32 << 10
+	keepHints  = 64 << 10
+	storeLimit = 15 * time.Second
+)
+
+// Coordinator owns runs. Safe for concurrent use.
+type Coordinator struct {
+	cfg      Config
+	log      *slog.Logger
+	subjects wire.Subjects
+	self     wire.Peer
+	mux      *link.Mux
+	registry *registry
+	hints    *lru.Cache[string, string] // key → executor that resolved it last
+	subs     []bus.Subscription
+	ctx      context.Context // ends with Close; for goroutines of runs
+	stop     context.CancelFunc
+	work     sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	members *members
+	runs    map[id.Run]*run
+	waiting []*run // runs that no executor takes just now, oldest first
+	ended   *lru.Cache[id.Run, ended]
+	probing map[wire.Peer]bool
+	turn    int
+	moved   chan struct{} // closed and renewed when an executor joins or announces functions
+	closed  bool
+}
+
+// ended is what is remembered of a run that is over.
+type ended struct {
+	collector wire.Peer
+	state     wire.State
+	stored    bool
+	info      wire.RunInfo
+}
+
+// New starts a coordinator: it reads what is registered, adopts the durable runs that nobody owns, and takes calls.
+// ctx bounds the start alone.
+func New(ctx context.Context, cfg Config) (*Coordinator, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	c := &Coordinator{
+		cfg: cfg, log: cfg.Logger.With("coordinator", cfg.Name), subjects: wire.In(cfg.Namespace),
+		self:     wire.Peer{Name: cfg.Name, Incarnation: uint64(time.Now().UnixNano())},
+		registry: newRegistry(cfg.System), members: newMembers(cfg.Suspect, cfg.Dead),
+		runs: map[id.Run]*run{}, probing: map[wire.Peer]bool{}, moved: make(chan struct{}),
+	}
+	c.ended, _ = lru.New[id.Run, ended](keepEnded) // only fails for a size below 1
+	c.hints, _ = lru.New[string, string](keepHints)
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	if err := c.start(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (c *Coordinator) start(ctx context.Context) error {
+	stopWatch := context.AfterFunc(ctx, c.stop) // the watch outlives the start
+	if err := c.registry.load(c.ctx); err != nil {
+		return err
+	}
+	if !stopWatch() {
+		return ctx.Err()
+	}
+	var err error
+	c.mux, err = link.New(link.Config{
+		Bus: c.cfg.Bus, Subjects: c.subjects, Self: c.self, Handle: c.handle, Lost: c.linkLost, Logger: c.log,
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		subject, queue string
+		handle         bus.Handler
+	}{
+		{c.subjects.Heartbeats(), "", c.heartbeat},
+		{c.subjects.Calls(), wire.Queue, c.call},
+		{c.subjects.Runs(), wire.Queue, c.runOp},
+		{c.subjects.Admins(), wire.Queue, c.admin},
+	} {
+		sub, err := c.cfg.Bus.Subscribe(s.subject, s.queue, s.handle)
+		if err != nil {
+			return err
+		}
+		c.subs = append(c.subs, sub)
+	}
+	c.work.Go(c.ticks)
+	c.work.Go(c.adopt)
+	return nil
+}
+
+// Close stops taking calls and leaves its open runs to whoever adopts them. It waits for its goroutines. Idempotent.
+func (c *Coordinator) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	c.mu.Unlock()
+	c.stop()
+	for _, s := range c.subs {
+		_ = s.Unsubscribe() // only fails on a bus that is closed already
+	}
+	if c.mux != nil {
+		c.mux.Close()
+	}
+	c.work.Wait()
+	return nil
+}
+
+// Executors is how many executors are members now, and how many of them take work.
+func (c *Coordinator) Executors() (members, up int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.members.byName {
+		members++
+		if m.beat.Condition == wire.Up && !m.suspect {
+			up++
+		}
+	}
+	return members, up
+}
+
+// Open is how many runs are open.
+func (c *Coordinator) Open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.runs)
+}
+
+// do runs f on a goroutine that Close waits for, with a context that Close ends.
+func (c *Coordinator) do(f func(ctx context.Context)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.goLocked(func() { f(c.ctx) })
+}
+
+// goLocked runs f on a goroutine that Close waits for.
+func (c *Coordinator) goLocked(f func()) {
+	if !c.closed {
+		c.work.Go(f)
+	}
+}
+
+// heartbeat takes in an executor's announcement.
+func (c *Coordinator) heartbeat(m bus.Msg) {
+	var hb wire.Heartbeat
+	if err := wire.Decode(m.Data, &hb); err != nil {
+		c.log.Warn("heartbeat refused", "err", err)
+		return
+	}
+	c.mu.Lock()
+	changes := c.members.heartbeat(time.Now(), hb)
+	c.mu.Unlock()
+	c.apply(changes)
+}
+
+// linkLost hears from the link that a node is gone.
+func (c *Coordinator) linkLost(p wire.Peer) {
+	c.mu.Lock()
+	changes := c.members.lose(p)
+	c.mu.Unlock()
+	c.apply(changes)
+}
+
+// ticks drives what depends on time.
+func (c *Coordinator) ticks() {
+	t := time.NewTicker(tickEach)
+	defer t.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-t.C:
+		}
+		now := time.Now()
+		c.mu.Lock()
+		changes := c.members.tick(now)
+		c.mu.Unlock()
+		c.apply(changes)
+		c.placeWaiting(now)
+		c.overdue(now)
+	}
+}
+
+// apply does what changes among the members ask for.
+func (c *Coordinator) apply(changes []change) {
+	for _, ch := range changes {
+		switch ch.kind {
+		case joined:
+			c.mu.Lock()
+			close(c.moved)
+			c.moved = make(chan struct{})
+			c.mu.Unlock()
+			c.placeWaiting(time.Now())
+		case probe:
+			c.probe(ch.peer)
+		case fence:
+			err := c.cfg.Bus.Publish(bus.Msg{Subject: c.subjects.Fence(ch.peer.Name), Data: wire.MustEncode(&wire.Fence{Incarnation: ch.peer.Incarnation})})
+			if err != nil {
+				c.log.Warn("fence not sent; the next heartbeat brings another", "executor", ch.peer.Name, "err", err)
+			}
+		case lost:
+			c.log.Warn("executor is lost", "executor", ch.peer.Name, "incarnation", ch.peer.Incarnation)
+			c.mux.Forget(ch.peer)
+			c.executorLost(ch.peer)
+		}
+	}
+}
+
+// probe asks a silent executor whether it lives. Where nobody listens at its inbox it is dead, and its work moves on
+// at once instead of after the full silence.
+func (c *Coordinator) probe(p wire.Peer) {
+	c.mu.Lock()
+	busy := c.probing[p]
+	c.probing[p] = true
+	c.mu.Unlock()
+	if busy {
+		return
+	}
+	c.do(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, probeWait)
+		defer cancel()
+		out, err := c.cfg.Bus.Request(ctx, c.subjects.Ping(p.Name), wire.MustEncode(&wire.Ping{From: c.self}))
+		var answer wire.Ping
+		if err == nil {
+			err = wire.Decode(out, &answer)
+		}
+		c.mu.Lock()
+		delete(c.probing, p)
+		var changes []change
+		switch {
+		case errors.Is(err, bus.ErrNoResponders), err == nil && answer.From != p:
+			changes = c.members.lose(p)
+		case err == nil:
+			c.members.alive(time.Now(), p)
+		}
+		c.mu.Unlock()
+		c.apply(changes)
+	})
+}

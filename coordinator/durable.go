@@ -1,0 +1,186 @@
+package coordinator
+
+import (
+	"context"
+	"time"
+
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/value"
+)
+
+func runKey(run id.Run) kvs.Key { return kvs.Key(wire.RunKey(run)) }
+
+func recordValue(rec *wire.RunRecord) (value.Value, error) {
+	b, err := wire.Encode(rec)
+	if err != nil {
+		return value.Value{}, err
+	}
+	return value.Of(b)
+}
+
+// admitDurable stores a run before anybody is told of it. A record that is there already is this very run's: the call
+// was repeated.
+func (c *Coordinator) admitDurable(ctx context.Context, call *wire.Call, p *pin) {
+	if _, err := inputs(call, p); err != nil {
+		c.refuse(call, err)
+		return
+	}
+	now := time.Now()
+	rec := &wire.RunRecord{Call: *call, Spec: p.hash, Started: now.UnixNano(), Epoch: 1}
+	if call.Remaining > 0 {
+		rec.Expires = now.Add(time.Duration(call.Remaining)).UnixNano()
+	}
+	v, err := recordValue(rec)
+	if err == nil {
+		var rev kvs.Revision
+		if rev, err = c.cfg.System.CompareAndSet(ctx, runKey(call.Run), v, 0, kvs.PutOptions{}); err == nil {
+			c.admit(call, p, uint64(rev))
+			return
+		}
+	}
+	if !fault.Is(err, fault.Conflict) {
+		c.refuse(call, err)
+		return
+	}
+	c.mu.Lock()
+	known := c.knownLocked(call)
+	c.mu.Unlock()
+	if known {
+		return
+	}
+	there, rev, err := c.recordOf(ctx, call.Run)
+	switch {
+	case err != nil:
+		c.refuse(call, err)
+	case there.Outcome == nil:
+		c.adoptRun(ctx, there, rev)
+		c.mu.Lock()
+		c.knownLocked(call)
+		c.mu.Unlock()
+	case call.Mode.Async():
+		c.reply(call.Reply, &wire.Outcome{Run: call.Run, State: wire.Running})
+	default:
+		c.reply(call.Reply, there.Outcome)
+	}
+}
+
+// adopt takes over the durable runs that were open when the coordinator before this one ended.
+func (c *Coordinator) adopt() {
+	for cursor := ""; ; {
+		page, err := c.cfg.System.List(c.ctx, wire.RunPrefix, cursor, 1000)
+		if err != nil {
+			if c.ctx.Err() == nil {
+				c.log.Error("open durable runs cannot be listed; they wait for the next start", "err", err)
+			}
+			return
+		}
+		for _, k := range page.Keys {
+			run, err := id.ParseRun(string(k[len(wire.RunPrefix):]))
+			if err != nil {
+				continue // not a run's
+			}
+			rec, rev, err := c.recordOf(c.ctx, run)
+			if err == nil && rec.Outcome == nil {
+				c.adoptRun(c.ctx, rec, rev)
+			}
+		}
+		if cursor = page.Next; cursor == "" {
+			return
+		}
+	}
+}
+
+// adoptRun makes a stored run this coordinator's own. The record is written again, so that a collector of the owner
+// before, which expects the earlier revision, cannot record its outcome any more.
+func (c *Coordinator) adoptRun(ctx context.Context, rec *wire.RunRecord, rev uint64) {
+	c.mu.Lock()
+	_, mine := c.runs[rec.Call.Run]
+	c.mu.Unlock()
+	if mine {
+		return
+	}
+	rec.Epoch += adoptionStep
+	v, err := recordValue(rec)
+	if err != nil {
+		c.log.Error("run cannot be adopted", "run", rec.Call.Run, "err", err)
+		return
+	}
+	next, err := c.cfg.System.CompareAndSet(ctx, runKey(rec.Call.Run), v, kvs.Revision(rev), kvs.PutOptions{})
+	if err != nil {
+		return // its collector has just ended it, or somebody else adopted it
+	}
+	e, err := c.cfg.System.Get(ctx, kvs.Key(wire.SpecKey(rec.Spec)))
+	var p *pin
+	if err == nil {
+		p, err = decodePin(rec.Spec, rec.Call.Name, e.Value)
+	}
+	now := time.Now()
+	r := &run{
+		call: rec.Call, pin: p, started: time.Unix(0, rec.Started), record: uint64(next), epoch: rec.Epoch,
+		giveUp: now.Add(adoptionWait),
+	}
+	if rec.Expires > 0 {
+		r.until = time.Unix(0, rec.Expires)
+	}
+	if err == nil {
+		r.inputs, err = inputs(&rec.Call, p)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.runs[r.id()] = r
+	c.log.Info("adopted a durable run", "run", r.id(), "dag", rec.Call.Name)
+	if err != nil {
+		c.concludeLocked(r, fault.From(err))
+		return
+	}
+	c.placeLocked(r)
+}
+
+const (
+	// adoptionStep separates the epochs of one owner from those of the next, which does not know how many recoveries
+	// there were.
+	adoptionStep = 1000
+	// adoptionWait is how long an adopted run waits for an executor: after a restart of everything they need a while.
+	adoptionWait = 10 * time.Minute
+)
+
+// recordOutcome stores the outcome of a run that its owner ends.
+func (c *Coordinator) recordOutcome(r *run, o *wire.Outcome) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), storeLimit)
+	defer cancel()
+	o.Stored = true
+	v, err := recordValue(&wire.RunRecord{
+		Call: wire.Call{Run: r.id(), Target: r.call.Target, Name: r.call.Name, Mode: r.call.Mode}, Spec: r.pin.specHash(),
+		Started: r.started.UnixNano(), Epoch: r.epoch, Outcome: o, Ended: time.Now().UnixNano(),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = c.cfg.System.CompareAndSet(ctx, runKey(r.id()), v, kvs.Revision(r.record), kvs.PutOptions{TTL: wire.RunRetention})
+	if fault.Is(err, fault.Conflict) {
+		return nil // its collector was faster: that outcome stands
+	}
+	return err
+}
+
+// answerFromRecord sends a recorded outcome to whoever waits for it.
+func (c *Coordinator) answerFromRecord(run id.Run, to []string) {
+	ctx, cancel := context.WithTimeout(c.ctx, storeLimit)
+	defer cancel()
+	o := &wire.Outcome{Run: run, State: wire.Errored}
+	rec, _, err := c.recordOf(ctx, run)
+	switch {
+	case err != nil:
+		o.Err = fault.From(err)
+	case rec.Outcome == nil:
+		o.Err = fault.New(fault.OutcomeUnknown, "run %s has ended without a record of its outcome", run)
+	default:
+		o = rec.Outcome
+	}
+	for _, w := range to {
+		c.reply(w, o)
+	}
+}

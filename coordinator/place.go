@@ -1,0 +1,171 @@
+package coordinator
+
+import (
+	"slices"
+
+	"github.com/squall-faas/squall/dag"
+	"github.com/squall-faas/squall/executor/runtime"
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/value"
+)
+
+// Weights of the score that a node's executor is chosen by: locality minus load (DESIGN §10). Load is in shares of
+// the executor's slots, so a predecessor's executor keeps a node until it has as much work waiting as it has slots
+// more than another.
+const (
+	weightNear   = 1.0  // the executor has the output of a predecessor
+	weightCached = 0.75 // the executor has resolved a referenced key before
+)
+
+// placer places one run. Pure.
+type placer struct {
+	graph     *dag.Graph
+	functions []runtime.Spec          // by node
+	members   []*member               // in a stable order
+	near      func(ref string) string // the executor that resolved a key last; "" for none
+	refs      map[dag.Source][]string // keys that inputs refer to
+	turn      int                     // rotates ties
+	planned   map[*member]int         // nodes given to each so far
+	at        map[wire.Peer]dag.Site  // sites so far
+	sites     []wire.Peer
+}
+
+// place chooses an executor for every node. no_executor names the first function that nobody can run.
+func (p *placer) place(epoch uint32) (dag.Plan, []wire.Peer, error) {
+	p.planned, p.at = map[*member]int{}, map[wire.Peer]dag.Site{}
+	plan := dag.Plan{Epoch: epoch, Home: make([]dag.Site, len(p.graph.Nodes))}
+	for i := range p.graph.Nodes {
+		m := p.choose(i, plan.Home[:i])
+		if m == nil {
+			return dag.Plan{}, nil, noExecutor(p.graph.Nodes[i].Name, p.functions[i], len(p.members))
+		}
+		p.planned[m]++
+		plan.Home[i] = p.site(m.beat.From)
+	}
+	out := p.graph.Outputs[len(p.graph.Outputs)-1].From
+	if n, ok := p.graph.NodeOf(out); ok {
+		plan.Collector = plan.Home[n]
+	} else if len(plan.Home) > 0 {
+		plan.Collector = plan.Home[len(plan.Home)-1]
+	}
+	return plan, p.sites, nil
+}
+
+func (p *placer) site(peer wire.Peer) dag.Site {
+	s, ok := p.at[peer]
+	if !ok {
+		s = dag.Site(len(p.sites))
+		p.sites = append(p.sites, peer)
+		p.at[peer] = s
+	}
+	return s
+}
+
+// choose gives the executor with the best score for a node whose predecessors are placed.
+func (p *placer) choose(node int, homes []dag.Site) *member {
+	var best *member
+	var bestScore float64
+	for k := range p.members {
+		m := p.members[(k+p.turn)%len(p.members)]
+		if !m.canRun(p.functions[node]) {
+			continue
+		}
+		score := p.score(m, node, homes)
+		if best == nil || score > bestScore {
+			best, bestScore = m, score
+		}
+	}
+	return best
+}
+
+func (p *placer) score(m *member, node int, homes []dag.Site) float64 {
+	score := -m.load() - float64(p.planned[m])/float64(max(m.beat.Slots, 1))/8
+	near, cached := false, false
+	for _, a := range p.graph.Nodes[node].Args {
+		if a.Const != nil {
+			continue
+		}
+		if pred, ok := p.graph.NodeOf(a.From); ok && pred < len(homes) {
+			near = near || p.sites[homes[pred]] == m.beat.From
+		}
+		if p.near != nil {
+			for _, ref := range p.refs[a.From] {
+				cached = cached || p.near(ref) == m.beat.From.Name
+			}
+		}
+	}
+	if near {
+		score += weightNear
+	}
+	if cached {
+		score += weightCached
+	}
+	return score
+}
+
+func noExecutor(node string, f runtime.Spec, members int) error {
+	switch {
+	case members == 0:
+		return fault.New(fault.NoExecutor, "no executor is up: start one with `squall executor`, or squall.Join in your program")
+	case f.Kind == runtime.Native:
+		return fault.New(fault.NoExecutor, "node %s: no executor that is up has the native function %s compiled in: start the program that registered it", node, f.Name)
+	}
+	return fault.New(fault.NoExecutor, "node %s: none of the %d executors that are up takes %s functions now", node, members, f.Kind)
+}
+
+// references gives the keys that inline inputs refer to, as far as a look at the kind tells.
+func references(inputs []wire.Value) map[dag.Source][]string {
+	var out map[dag.Source][]string
+	for i, v := range inputs {
+		if len(v.Inline) > 1 && value.Kind(v.Inline[0]) == value.Reference {
+			if out == nil {
+				out = map[dag.Source][]string{}
+			}
+			out[dag.Source(i)] = append(out[dag.Source(i)], string(v.Inline[1:]))
+		}
+	}
+	return out
+}
+
+// deliveries gives the inputs that each site needs: for nodes at home there, and for outputs at the collector. Sites
+// that have a node without arguments take part from the start too.
+func deliveries(g *dag.Graph, plan dag.Plan, sites int) [][]dag.Source {
+	need := make([][]dag.Source, sites)
+	starts := make([]bool, sites)
+	add := func(site dag.Site, s dag.Source) {
+		starts[site] = true
+		if !slices.Contains(need[site], s) {
+			need[site] = append(need[site], s)
+		}
+	}
+	for i, n := range g.Nodes {
+		edges := 0
+		for _, a := range n.Args {
+			if a.Const != nil {
+				continue
+			}
+			edges++
+			if _, node := g.NodeOf(a.From); !node {
+				add(plan.Home[i], a.From)
+			}
+		}
+		if edges == 0 {
+			starts[plan.Home[i]] = true
+		}
+	}
+	for _, o := range g.Outputs {
+		if _, node := g.NodeOf(o.From); !node {
+			add(plan.Collector, o.From)
+		}
+	}
+	starts[plan.Collector] = true // it keeps the deadline
+	for i := range need {
+		if !starts[i] {
+			need[i] = nil
+		} else if need[i] == nil {
+			need[i] = []dag.Source{}
+		}
+	}
+	return need
+}

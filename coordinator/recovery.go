@@ -1,0 +1,141 @@
+package coordinator
+
+import (
+	"slices"
+	"time"
+
+	"github.com/squall-faas/squall/dag"
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/wire"
+)
+
+// rescue is the recovery of one run: the survivors are asked what they hold, then it is planned anew.
+type rescue struct {
+	epoch uint32
+	asked map[dag.Site]bool // that have not answered yet
+	held  map[dag.Site][]dag.Source
+}
+
+// executorLost recovers every run that had a site on an executor that is gone.
+func (c *Coordinator) executorLost(p wire.Peer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.runs {
+		if site := slices.Index(r.sites, p); site >= 0 && r.placed {
+			c.rescueLocked(r, dag.Site(site))
+		}
+	}
+}
+
+// rescueLocked starts a run's recovery, or starts it again where another executor is lost meanwhile.
+func (c *Coordinator) rescueLocked(r *run, gone dag.Site) {
+	r.crashes++
+	if r.crashes >= c.cfg.Crashes {
+		c.concludeLocked(r, fault.New(fault.ExecutorCrashed,
+			"%d executors died while they ran it: does one of its functions end the process, or use up its memory? run what you do not trust as wasm", r.crashes))
+		return
+	}
+	r.lost = append(r.lost, gone)
+	r.epoch++
+	s := &rescue{epoch: r.epoch, asked: map[dag.Site]bool{}, held: map[dag.Site][]dag.Source{}}
+	r.rescue = s
+	for i, p := range r.sites {
+		if slices.Contains(r.lost, dag.Site(i)) || !c.members.live(p) {
+			continue
+		}
+		s.asked[dag.Site(i)] = true
+		if err := c.mux.Send(p, &wire.Query{Run: r.id(), Epoch: s.epoch}); err != nil {
+			c.log.Warn("survivor not asked", "run", r.id(), "executor", p.Name, "err", err)
+		}
+	}
+	c.log.Info("recovering a run", "run", r.id(), "epoch", s.epoch, "survivors", len(s.asked))
+	if len(s.asked) == 0 {
+		c.replanLocked(r)
+	}
+}
+
+// held takes in what a survivor holds.
+func (c *Coordinator) held(from wire.Peer, m *wire.Held) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.runs[m.Run]
+	if r == nil {
+		return
+	}
+	site := dag.Site(slices.Index(r.sites, from))
+	if m.Ended && site == r.plan.Collector {
+		c.closeLocked(r, from, "", r.call.Mode.Recorded()) // it has replied; its report is on the way
+		return
+	}
+	s := r.rescue
+	if s == nil || s.epoch != m.Epoch || !s.asked[site] {
+		return
+	}
+	delete(s.asked, site)
+	s.held[site] = m.Sources
+	if len(s.asked) == 0 {
+		c.replanLocked(r)
+	}
+}
+
+// replanLocked plans a run anew from what is left of it.
+func (c *Coordinator) replanLocked(r *run) {
+	s := r.rescue
+	r.rescue = nil
+	if len(s.held) == 0 { // nothing is left but the arguments, which the owner keeps
+		for _, p := range r.sites {
+			c.members.assign(p, -1)
+		}
+		r.sites, r.lost, r.placed, r.giveUp = nil, nil, false, time.Now().Add(c.cfg.PlaceWait)
+		c.placeLocked(r)
+		return
+	}
+	p := placer{
+		graph: r.pin.graph, functions: r.pin.functions, members: c.members.sorted(), near: c.near,
+		refs: references(r.inputs), planned: map[*member]int{}, at: map[wire.Peer]dag.Site{}, sites: slices.Clone(r.sites),
+	}
+	for i, peer := range r.sites {
+		p.at[peer] = dag.Site(i)
+	}
+	before := len(r.sites)
+	var missing *fault.Error
+	next := dag.Recover(r.pin.graph, r.plan, r.lost, s.held, func(node int) dag.Site {
+		if node < 0 { // the collector: any survivor will do
+			for site := range s.held {
+				return site
+			}
+		}
+		m := p.choose(node, nil)
+		if m == nil {
+			missing = fault.From(noExecutor(r.pin.graph.Nodes[node].Name, r.pin.functions[node], len(p.members)))
+			return r.plan.Collector
+		}
+		p.planned[m]++
+		return p.site(m.beat.From)
+	})
+	if missing != nil {
+		c.concludeLocked(r, missing)
+		return
+	}
+	next.Plan.Epoch = s.epoch
+	r.plan, r.sites = next.Plan, p.sites
+	for _, peer := range r.sites[before:] {
+		c.members.assign(peer, 1)
+	}
+	h := c.headerLocked(r)
+	for i, peer := range r.sites {
+		site := dag.Site(i)
+		if slices.Contains(r.lost, site) || !c.members.live(peer) {
+			continue
+		}
+		m := &wire.Replan{Header: h, Lost: r.lost, Resend: next.Resend[site]}
+		for _, send := range next.Inputs {
+			if send.To == site {
+				m.Values = append(m.Values, wire.Sourced{Source: send.Source, Value: r.inputs[send.Source]})
+			}
+		}
+		if err := c.mux.Send(peer, m); err != nil {
+			c.log.Warn("plan not sent", "run", r.id(), "executor", peer.Name, "err", err)
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package executor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/squall-faas/squall/dag"
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/internal/offload"
+	"github.com/squall-faas/squall/internal/wire"
+)
+
+// smallValue is the most that is sent from the inbox's own goroutine, in bytes: it is never offloaded.
+const smallValue = offload.DefaultThreshold / 2
+
+// lingering is how long after its deadline a run's part here is kept for an owner that might recover it.
+const lingering = 30 * time.Second
+
+// activity is this executor's part of one run: the shell around the pure machine.
+type activity struct {
+	e       *Executor
+	run     id.Run
+	ctx     context.Context // ends with the run
+	end     context.CancelCauseFunc
+	started time.Time
+
+	mu      sync.Mutex // guards what follows
+	header  wire.Header
+	self    dag.Site
+	until   time.Time // the run's deadline; zero is none
+	spec    *spec
+	machine *dag.Run
+	ready   bool     // the spec is here and what waited for it is done
+	waiting []func() // messages that came before the spec
+	early   []early  // messages of an epoch whose plan has not come yet
+	sites   []wire.Peer
+	lost    map[wire.Peer]bool
+	told    []dag.Source // what the owner was told, at its last query, is held here
+	stats   stats
+	timers  []*time.Timer
+	over    bool
+}
+
+type early struct {
+	epoch uint32
+	do    func()
+}
+
+// newActivity makes the part of a run that h describes; nil where h does not name this incarnation. The caller holds
+// the executor's lock.
+func newActivity(e *Executor, h *wire.Header) *activity {
+	self := dag.Site(-1)
+	for i, p := range h.Executors {
+		if p == e.self {
+			self = dag.Site(i)
+		}
+	}
+	if self < 0 {
+		return nil
+	}
+	now := time.Now()
+	a := &activity{
+		e: e, run: h.Run, started: now, header: *h, self: self,
+		until: h.Remaining.Deadline(now), sites: h.Executors[:len(h.Executors):len(h.Executors)],
+	}
+	a.ctx, a.end = context.WithCancelCause(context.Background())
+	if !a.until.IsZero() && self != h.Plan.Collector {
+		a.timers = append(a.timers, time.AfterFunc(a.until.Sub(now), a.outlived))
+	}
+	if s := e.library.cached(h.Spec); s != nil {
+		a.prepare(s)
+		a.ready = true
+		return a
+	}
+	e.work.Go(a.load)
+	return a
+}
+
+func (a *activity) prepare(s *spec) {
+	a.spec = s
+	a.machine = dag.NewRun(s.graph, dag.RunConfig{
+		Self: a.self, Plan: a.header.Plan, Deadline: a.until, Seed: seed(a.run),
+	})
+}
+
+// seed makes jitter differ between runs and agree between a run's sites.
+func seed(run id.Run) uint64 {
+	var s uint64
+	for _, b := range run {
+		s = s*31 + uint64(b)
+	}
+	return s
+}
+
+// load reads the spec and then does what has waited for it.
+func (a *activity) load() {
+	ctx, cancel := context.WithTimeout(a.ctx, loadTimeout)
+	s, err := a.e.library.spec(ctx, a.header.Spec)
+	cancel()
+	if err != nil {
+		a.e.log.Error("a run cannot start", "run", a.run, "err", err)
+		a.fail(fault.From(err))
+		return
+	}
+	a.mu.Lock()
+	a.prepare(s)
+	for len(a.waiting) > 0 {
+		todo := a.waiting
+		a.waiting = nil
+		a.mu.Unlock()
+		for _, do := range todo {
+			do()
+		}
+		a.mu.Lock()
+	}
+	a.ready = true
+	a.mu.Unlock()
+}
+
+// fail ends a run that could not even be read: the collector is told, or the caller where this is the collector.
+func (a *activity) fail(err *fault.Error) {
+	if a.self == a.header.Plan.Collector {
+		a.finish(&wire.Outcome{Run: a.run, State: wire.Errored, Err: err})
+		return
+	}
+	a.e.send(a.header.Executors[a.header.Plan.Collector], &wire.Failure{Run: a.run, Epoch: a.epoch(), Err: err})
+}
+
+func (a *activity) owner() wire.Peer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.header.Owner
+}
+
+func (a *activity) epoch() uint32 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.header.Plan.Epoch
+}
+
+// post does what a message asks, now or when it can: after the spec is here, and after the plan of the message's
+// epoch is.
+func (a *activity) post(epoch uint32, do func()) {
+	a.mu.Lock()
+	switch {
+	case a.over:
+	case epoch > a.header.Plan.Epoch:
+		a.early = append(a.early, early{epoch, do})
+	case !a.ready:
+		a.waiting = append(a.waiting, do)
+	default:
+		a.mu.Unlock()
+		do()
+		return
+	}
+	a.mu.Unlock()
+}
+
+// advance takes one event in and does what comes out; functions run on goroutines of their own.
+func (a *activity) advance(ev dag.Event) {
+	var buf [4]dag.Command
+	a.perform(a.step(ev, buf[:0]), false)
+}
+
+// step is the machine's, under the lock.
+func (a *activity) step(ev dag.Event, cmds []dag.Command) []dag.Command {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over || a.machine == nil {
+		return cmds
+	}
+	return a.machine.Step(time.Now(), ev, cmds)
+}
+
+// perform does what the machine says. With inline set the caller has a slot: the first invocation is not started but
+// returned, to be run with it.
+func (a *activity) perform(cmds []dag.Command, inline bool) (next dag.Command, ok bool) {
+	for i := range cmds {
+		c := cmds[i]
+		switch c.Kind {
+		case dag.Invoke:
+			if inline && !ok && a.e.limits.none(a.spec.functions[c.Invocation.Node]) {
+				next, ok = c, true
+				continue
+			}
+			a.e.work.Go(func() { a.work(c) })
+		case dag.Pass:
+			a.offLoop(inline, c.Value.Size(), func() { a.pass(c) })
+		case dag.Delegate:
+			a.offLoop(inline, sizeOf(c.Args), func() { a.delegate(c) })
+		case dag.PassFailure:
+			a.e.send(a.site(c.Site), &wire.Failure{Run: a.run, Epoch: a.epoch(), Err: c.Err})
+		case dag.Spread:
+			a.spread(c)
+		case dag.SetTimer:
+			a.setTimer(c)
+		case dag.Abort:
+			a.end(errReleased)
+		case dag.Reply:
+			a.offLoop(inline, 0, func() { a.reply(c) })
+		}
+	}
+	return next, ok
+}
+
+// offLoop does what may wait for the store: on the goroutine of a function, or on one of its own when the inbox's
+// would be held up.
+func (a *activity) offLoop(inline bool, size int, do func()) {
+	if inline || size < smallValue && !a.recorded() {
+		do()
+		return
+	}
+	a.e.work.Go(do)
+}
+
+func (a *activity) recorded() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.header.Mode.Recorded()
+}
+
+// site gives the executor that a site of this run is.
+func (a *activity) site(s dag.Site) wire.Peer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if int(s) < 0 || int(s) >= len(a.sites) {
+		return wire.Peer{}
+	}
+	return a.sites[s]
+}
+
+func (a *activity) setTimer(c dag.Command) {
+	timer := c.Timer
+	t := time.AfterFunc(time.Until(c.At), func() {
+		if timer == dag.DeadlineTimer {
+			a.end(context.DeadlineExceeded)
+		}
+		a.advance(dag.Event{Kind: dag.TimerFired, Timer: timer})
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		t.Stop()
+		return
+	}
+	a.timers = append(a.timers, t)
+}
+
+// outlived ends what runs here at the deadline, and lets go of the run a while later: its collector has answered.
+func (a *activity) outlived() {
+	a.end(context.DeadlineExceeded)
+	t := time.AfterFunc(lingering, func() {
+		a.e.settle(a)
+		a.drop(errReleased)
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		t.Stop()
+	}
+	a.timers = append(a.timers, t)
+}
+
+// drop gives the run up here without answering anybody.
+func (a *activity) drop(why error) {
+	a.mu.Lock()
+	first := !a.over
+	a.over = true
+	timers, extra := a.timers, a.extraLocked()
+	a.timers, a.waiting, a.early, a.machine = nil, nil, nil, nil
+	a.mu.Unlock()
+	a.end(why)
+	if !first {
+		return
+	}
+	for _, t := range timers {
+		t.Stop()
+	}
+	for _, p := range extra {
+		a.e.send(p, &wire.Release{Runs: []id.Run{a.run}})
+	}
+}
+
+// extraLocked are the executors outside the plan that took items of a Map from here.
+func (a *activity) extraLocked() []wire.Peer { return a.sites[len(a.header.Executors):] }

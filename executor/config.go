@@ -1,0 +1,86 @@
+package executor
+
+import (
+	"io"
+	"log/slog"
+	goruntime "runtime"
+	"time"
+
+	"github.com/squall-faas/squall/cache"
+	"github.com/squall-faas/squall/executor/runtime"
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/bus"
+	"github.com/squall-faas/squall/internal/caller"
+	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/internal/offload"
+	"github.com/squall-faas/squall/kvs"
+)
+
+// Config of an Executor. The fields without a documented default are required.
+type Config struct {
+	Name      string // a checked name, unique among the executors of the namespace
+	Namespace string
+
+	Bus     bus.Bus
+	System  kvs.Store // the system space: specs, code, run records
+	Cache   *cache.Cache
+	Offload *offload.Offload
+	Caller  *caller.Caller // for functions that call functions
+
+	// Natives are the functions compiled into this process; nil for none. They are announced with each heartbeat.
+	Natives Natives
+	// Runtimes run everything else.
+	Runtimes []runtime.Runtime
+
+	// Slots is how many functions run at once; 0 is the number of cores, at least 2. More than the cores helps
+	// functions that wait for something other than Call, and costs latency to those that compute.
+	Slots int
+	// MaxQueue is how many invocations wait for a slot before the next is refused as overloaded; 0 is 16,384.
+	MaxQueue int
+	// MaxOutput bounds any function's encoded result in bytes; 0 is kvs.MaxValue.
+	MaxOutput int64
+	// Heartbeat is the interval at which the executor announces itself; 0 is 200 ms.
+	Heartbeat time.Duration
+	// MaxDepth is how many functions may wait for one another's calls; 0 is 64.
+	MaxDepth int
+
+	Release string       // of this binary, for people
+	Logger  *slog.Logger // nil discards
+}
+
+// Natives is a registry of native functions.
+type Natives interface {
+	runtime.Runtime
+	Functions() []runtime.Spec
+}
+
+func (c *Config) validate() error {
+	if err := id.CheckName("executor", c.Name); err != nil {
+		return err
+	}
+	if err := id.CheckName("namespace", c.Namespace); err != nil {
+		return err
+	}
+	if c.Bus == nil || c.System == nil || c.Cache == nil || c.Offload == nil || c.Caller == nil {
+		return fault.New(fault.InvalidArgument, "executor %s: Bus, System, Cache, Offload and Caller are required", c.Name)
+	}
+	if c.Slots <= 0 {
+		c.Slots = max(2, goruntime.GOMAXPROCS(0))
+	}
+	if c.MaxQueue <= 0 {
+		c.MaxQueue = 16 << 10
+	}
+	if c.MaxOutput <= 0 {
+		c.MaxOutput = kvs.MaxValue
+	}
+	if c.Heartbeat <= 0 {
+		c.Heartbeat = 200 * time.Millisecond
+	}
+	if c.MaxDepth <= 0 {
+		c.MaxDepth = 64
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return nil
+}

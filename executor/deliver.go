@@ -1,0 +1,115 @@
+package executor
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/squall-faas/squall/dag"
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/value"
+)
+
+// arrived takes in the values that a message brings.
+func (a *activity) arrived(m *wire.Deliver) {
+	a.mergeStats(m.Stats)
+	if far := slices.ContainsFunc(m.Values, func(s wire.Sourced) bool { return s.Value.Far != nil }); far {
+		a.e.work.Go(func() { a.fetch(m.Values) })
+		return
+	}
+	a.fetch(m.Values)
+}
+
+// fetch resolves offloaded values and hands all of them to the machine.
+func (a *activity) fetch(values []wire.Sourced) {
+	for _, s := range values {
+		v, err := a.e.cfg.Offload.In(a.ctx, s.Value)
+		if err != nil {
+			e := fault.From(err).With(func(e *fault.Error) { e.Node = a.spec.graph.SourceName(s.Source) })
+			a.advance(dag.Event{Kind: dag.Cancelled, Err: e})
+			return
+		}
+		a.advance(dag.Event{Kind: dag.Arrived, Source: s.Source, Value: v})
+	}
+	a.advance(dag.Event{Kind: dag.Started})
+}
+
+// pass sends a node's output to another site of the run.
+func (a *activity) pass(c dag.Command) {
+	values, err := a.out(c.Value)
+	if err != nil {
+		a.advance(dag.Event{Kind: dag.Cancelled, Err: fault.From(err).With(func(e *fault.Error) { e.Node = a.spec.graph.SourceName(c.Source) })})
+		return
+	}
+	a.mu.Lock()
+	m := &wire.Deliver{Header: a.header, Values: []wire.Sourced{{Source: c.Source, Value: values[0]}}, Stats: a.stats.snapshot()}
+	m.Header.Remaining = wire.Until(a.until, time.Now())
+	a.mu.Unlock()
+	a.e.send(a.site(c.Site), m)
+}
+
+// out encodes values for a message; large ones are stored for as long as the run may last.
+func (a *activity) out(vs ...value.Value) ([]wire.Value, error) {
+	for _, v := range vs {
+		if n := int64(v.Size()); n > a.e.cfg.MaxOutput {
+			return nil, fault.New(fault.TooLarge, "a value of %d bytes is over the limit of %d: store it under a key and pass a reference", n, a.e.cfg.MaxOutput)
+		}
+	}
+	ttl := lingering
+	if !a.until.IsZero() {
+		ttl += time.Until(a.until)
+	}
+	return a.e.cfg.Offload.Out(context.WithoutCancel(a.ctx), ttl, vs...)
+}
+
+// held lists, for the owner's recovery, the sources whose values are here.
+func (a *activity) held() []dag.Source {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.machine == nil {
+		return nil
+	}
+	a.told = a.machine.Held()
+	return a.told
+}
+
+// replanned adopts a run's new plan.
+func (a *activity) replanned(m *wire.Replan) {
+	a.mu.Lock()
+	if m.Header.Plan.Epoch > a.header.Plan.Epoch {
+		if a.lost == nil {
+			a.lost = map[wire.Peer]bool{}
+		}
+		for _, s := range m.Lost {
+			if int(s) < len(a.sites) {
+				a.lost[a.sites[s]] = true
+			}
+		}
+		extra := a.extraLocked()
+		a.header = m.Header
+		a.sites = append(slices.Clip(slices.Clone(m.Header.Executors)), extra...)
+	}
+	var now []func()
+	a.early = slices.DeleteFunc(a.early, func(w early) bool {
+		if w.epoch <= a.header.Plan.Epoch {
+			now = append(now, w.do)
+			return true
+		}
+		return false
+	})
+	told := a.told
+	a.mu.Unlock()
+	a.advance(dag.Event{Kind: dag.Replanned, Plan: m.Header.Plan, Lost: m.Lost, Resend: m.Resend, Known: told})
+	a.arrived(&wire.Deliver{Values: m.Values})
+	for _, do := range now {
+		do()
+	}
+}
+
+// welcome reports whether a peer's messages are still welcome: not those of one whose work was given to others.
+func (a *activity) welcome(p wire.Peer) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.lost[p]
+}

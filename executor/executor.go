@@ -1,0 +1,279 @@
+package executor
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/squall-faas/squall/executor/runtime"
+	"github.com/squall-faas/squall/internal/bus"
+	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/internal/link"
+	"github.com/squall-faas/squall/internal/wire"
+)
+
+const keepEnded = 16 << 10 // ended runs that late messages are recognised by
+
+// Executor runs functions on one node. Safe for concurrent use.
+type Executor struct {
+	cfg      Config
+	log      *slog.Logger
+	subjects wire.Subjects
+	slots    *slots
+	library  *library
+	replies  *replies
+	reports  *reports
+	limits   *functionLimits
+	beat     chan struct{} // asks for a heartbeat now
+	stop     chan struct{}
+	done     sync.WaitGroup // the executor's own goroutines
+	work     sync.WaitGroup // invocations and whatever else belongs to a run
+	stuck    atomic.Int64   // native invocations past their deadline that have not returned
+	calls    atomic.Uint64  // invocations since the start
+	fences   bus.Subscription
+
+	mu        sync.Mutex // guards what follows
+	self      wire.Peer
+	mux       *link.Mux
+	runs      map[id.Run]*activity
+	visits    map[id.Run]*visit
+	ended     *lru.Cache[id.Run, struct{}]
+	condition wire.Condition
+	idle      chan struct{} // closed when draining and no run is left
+	closed    bool
+}
+
+// New starts an executor; it announces itself and takes work until Drain or Close.
+func New(cfg Config) (*Executor, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	runtimes := cfg.Runtimes
+	if cfg.Natives != nil {
+		runtimes = append([]runtime.Runtime{cfg.Natives}, runtimes...)
+	}
+	e := &Executor{
+		cfg: cfg, log: cfg.Logger.With("executor", cfg.Name), subjects: wire.In(cfg.Namespace),
+		slots: newSlots(cfg.Slots, cfg.MaxQueue), library: newLibrary(cfg.System, runtimes),
+		replies: newReplies(), limits: newFunctionLimits(),
+		beat: make(chan struct{}, 1), stop: make(chan struct{}),
+		self: wire.Peer{Name: cfg.Name, Incarnation: uint64(time.Now().UnixNano())},
+		runs: map[id.Run]*activity{}, visits: map[id.Run]*visit{}, condition: wire.Up,
+	}
+	e.ended, _ = lru.New[id.Run, struct{}](keepEnded) // only fails for a size below 1
+	e.reports = newReports(e)
+	fences, err := cfg.Bus.Subscribe(e.subjects.Fence(cfg.Name), "", e.fenced)
+	if err != nil {
+		return nil, err
+	}
+	e.fences = fences
+	if e.mux, err = e.listen(e.self); err != nil {
+		_ = fences.Unsubscribe() // the bus is what failed
+		return nil, err
+	}
+	e.done.Go(e.heartbeats)
+	return e, nil
+}
+
+// Name is the executor's name.
+func (e *Executor) Name() string { return e.cfg.Name }
+
+// Slots is how many functions run at once.
+func (e *Executor) Slots() int { return e.cfg.Slots }
+
+// Invocations is how many functions were run since the start.
+func (e *Executor) Invocations() uint64 { return e.calls.Load() }
+
+// Stuck is how many native functions run on past their deadline, each keeping a slot.
+func (e *Executor) Stuck() int { return int(e.stuck.Load()) }
+
+// Announce sends a heartbeat now: something about the executor has changed.
+func (e *Executor) Announce() {
+	select {
+	case e.beat <- struct{}{}:
+	default: // one is due already
+	}
+}
+
+func (e *Executor) listen(self wire.Peer) (*link.Mux, error) {
+	return link.New(link.Config{
+		Bus: e.cfg.Bus, Subjects: e.subjects, Self: self, Handle: e.handle, Lost: e.peerLost, Logger: e.log,
+	})
+}
+
+// Drain stops taking runs and waits for those under way; ctx bounds the wait. Close afterwards.
+func (e *Executor) Drain(ctx context.Context) error {
+	e.mu.Lock()
+	e.condition = wire.Draining
+	idle := make(chan struct{})
+	e.idle = idle
+	e.signalIdleLocked()
+	e.mu.Unlock()
+	e.Announce()
+	select {
+	case <-idle:
+		e.reports.flush()
+		e.link().Flush(time.Now().Add(time.Second))
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *Executor) signalIdleLocked() {
+	if e.idle != nil && len(e.runs) == 0 && len(e.visits) == 0 {
+		close(e.idle)
+		e.idle = nil
+	}
+}
+
+// Close leaves the cluster at once: runs under way here are given up, and their owners run them elsewhere. It waits
+// for sandboxed invocations to stop, and up to a second for native ones, which cannot be stopped. Idempotent.
+func (e *Executor) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	e.condition = wire.Left
+	runs, visits, mux := e.runs, maps.Clone(e.visits), e.mux
+	e.runs = map[id.Run]*activity{}
+	e.mu.Unlock()
+	e.reports.flush()
+	e.sendHeartbeat()
+	for _, a := range runs {
+		a.drop(errLeft)
+	}
+	for _, v := range visits {
+		v.end(errLeft)
+	}
+	close(e.stop)
+	_ = e.fences.Unsubscribe() // only fails on a bus that is closed already
+	mux.Close()
+	e.done.Wait()
+	e.reports.close()
+	finished := make(chan struct{})
+	go func() {
+		e.work.Wait()
+		e.library.close()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-time.After(time.Second):
+		e.log.Warn("native functions are still running; they are abandoned", "count", e.stuck.Load())
+	}
+	return nil
+}
+
+// link is the current incarnation's end of all links.
+func (e *Executor) link() *link.Mux {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mux
+}
+
+func (e *Executor) me() wire.Peer {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.self
+}
+
+// send puts a message on the link to a peer.
+func (e *Executor) send(to wire.Peer, m wire.Message) {
+	if err := e.link().Send(to, m); err != nil {
+		e.log.Warn("message not sent", "node", to.Name, "err", err)
+	}
+}
+
+// fenced hears that this incarnation was declared dead: others run what it ran. It drops everything and comes back
+// as a new one.
+func (e *Executor) fenced(m bus.Msg) {
+	var f wire.Fence
+	if err := wire.Decode(m.Data, &f); err != nil {
+		e.log.Warn("fence refused", "err", err)
+		return
+	}
+	e.mu.Lock()
+	if e.closed || f.Incarnation < e.self.Incarnation {
+		e.mu.Unlock()
+		return
+	}
+	e.self.Incarnation = max(uint64(time.Now().UnixNano()), f.Incarnation+1)
+	self, old, runs, visits := e.self, e.mux, e.runs, maps.Clone(e.visits)
+	e.runs = map[id.Run]*activity{}
+	e.ended.Purge()
+	e.mu.Unlock()
+	e.log.Warn("declared dead by a coordinator: dropping runs and joining again", "runs", len(runs))
+	for _, a := range runs {
+		a.drop(errFenced)
+	}
+	for _, v := range visits {
+		v.end(errFenced)
+	}
+	old.Close()
+	mux, err := e.listen(self)
+	if err != nil {
+		e.log.Error("cannot listen after being declared dead", "err", err)
+		return
+	}
+	e.mu.Lock()
+	e.mux = mux
+	e.signalIdleLocked()
+	closed := e.closed
+	e.mu.Unlock()
+	if closed {
+		mux.Close()
+	}
+	e.Announce()
+}
+
+// peerLost hears that another node is gone. A lost executor's work is its owners' business; a lost owner's runs go on
+// and answer their callers.
+func (e *Executor) peerLost(p wire.Peer) {
+	e.log.Info("peer is gone", "node", p.Name)
+}
+
+// heartbeats announces the executor until it closes.
+func (e *Executor) heartbeats() {
+	t := time.NewTicker(e.cfg.Heartbeat)
+	defer t.Stop()
+	for {
+		e.sendHeartbeat()
+		select {
+		case <-e.stop:
+			return
+		case <-t.C:
+		case <-e.beat:
+		}
+	}
+}
+
+func (e *Executor) sendHeartbeat() {
+	e.mu.Lock()
+	hb := wire.Heartbeat{
+		From: e.self, Condition: e.condition, Slots: e.cfg.Slots, Runs: len(e.runs), Release: e.cfg.Release,
+	}
+	e.mu.Unlock()
+	hb.Busy, hb.Queued = e.slots.load()
+	hb.CacheLen = e.cfg.Cache.Stats().Bytes
+	if e.cfg.Natives != nil {
+		hb.Natives = e.cfg.Natives.Functions()
+	}
+	for _, r := range e.cfg.Runtimes {
+		hb.Kinds = append(hb.Kinds, r.Kind())
+	}
+	b, err := wire.Encode(&hb)
+	if err == nil {
+		err = e.cfg.Bus.Publish(bus.Msg{Subject: e.subjects.Heartbeat(e.cfg.Name), Data: b})
+	}
+	if err != nil {
+		e.log.Warn("heartbeat not sent", "err", err)
+	}
+}

@@ -1,0 +1,202 @@
+package executor
+
+import (
+	"github.com/squall-faas/squall/dag"
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/internal/wire"
+)
+
+var (
+	errLeft     = fault.New(fault.Cancelled, "the executor is leaving")
+	errFenced   = fault.New(fault.Cancelled, "the executor was declared dead; the run goes on elsewhere")
+	errReleased = fault.New(fault.Cancelled, "the run has ended")
+)
+
+// handle takes one message off the inbox. It runs on the inbox's one goroutine and must not block.
+func (e *Executor) handle(from wire.Peer, msg []byte) {
+	t, err := wire.Peek(msg)
+	if err != nil {
+		e.log.Warn("message refused", "node", from.Name, "err", err)
+		return
+	}
+	switch t {
+	case wire.TypeDeliver:
+		err = take(msg, func(m *wire.Deliver) { e.deliver(from, m) })
+	case wire.TypeExec:
+		err = take(msg, func(m *wire.Exec) { e.exec(from, m) })
+	case wire.TypeResult:
+		err = take(msg, func(m *wire.Result) { e.result(from, m) })
+	case wire.TypeFailure:
+		err = take(msg, e.failure)
+	case wire.TypeRelease:
+		err = take(msg, e.release)
+	case wire.TypeCancel:
+		err = take(msg, e.cancel)
+	case wire.TypeOffers:
+		err = take(msg, e.offers)
+	case wire.TypeQuery:
+		err = take(msg, func(m *wire.Query) { e.query(from, m) })
+	case wire.TypeReplan:
+		err = take(msg, e.replan)
+	default:
+		err = fault.New(fault.Unsupported, "an executor takes no message of type %d", t)
+	}
+	if err != nil {
+		e.log.Warn("message refused", "node", from.Name, "err", err)
+	}
+}
+
+// take decodes a message and hands it on.
+func take[M any, P interface {
+	*M
+	wire.Message
+}](b []byte, f func(P)) error {
+	m := P(new(M))
+	if err := wire.Decode(b, m); err != nil {
+		return err
+	}
+	f(m)
+	return nil
+}
+
+// find gives the activity of a run that is here.
+func (e *Executor) find(run id.Run) *activity {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.runs[run]
+}
+
+// deliver brings values for a run, which may be new here.
+func (e *Executor) deliver(from wire.Peer, m *wire.Deliver) {
+	h := &m.Header
+	e.mu.Lock()
+	if e.closed || e.ended.Contains(h.Run) {
+		e.mu.Unlock()
+		return
+	}
+	a := e.runs[h.Run]
+	if a != nil && h.Owner != a.owner() && h.Plan.Epoch > a.epoch() {
+		// Another owner has adopted the run and starts it afresh.
+		go a.drop(errFenced)
+		a = nil
+	}
+	if a == nil {
+		if a = newActivity(e, h); a == nil {
+			e.mu.Unlock()
+			e.log.Warn("a run's message names other executors", "run", h.Run)
+			return
+		}
+		e.runs[h.Run] = a
+	}
+	e.mu.Unlock()
+	a.post(h.Plan.Epoch, func() {
+		if a.welcome(from) {
+			a.arrived(m)
+		}
+	})
+}
+
+// exec runs one item for a Map whose home is elsewhere.
+func (e *Executor) exec(from wire.Peer, m *wire.Exec) {
+	e.work.Go(func() { e.runItem(from, m) })
+}
+
+// result brings the result of an item that was delegated.
+func (e *Executor) result(from wire.Peer, m *wire.Result) {
+	if a := e.find(m.Run); a != nil {
+		a.post(m.Epoch, func() { a.itemDone(from, m) })
+	}
+}
+
+// failure tells the collector that a node failed for good elsewhere.
+func (e *Executor) failure(m *wire.Failure) {
+	if a := e.find(m.Run); a != nil {
+		a.post(m.Epoch, func() { a.advance(dag.Event{Kind: dag.NodeFailed, Err: m.Err}) })
+	}
+}
+
+// release lets go of runs that have ended elsewhere.
+func (e *Executor) release(m *wire.Release) {
+	for _, run := range m.Runs {
+		e.mu.Lock()
+		a := e.runs[run]
+		delete(e.runs, run)
+		if v := e.visits[run]; v != nil {
+			v.end(errReleased)
+		}
+		e.ended.Add(run, struct{}{})
+		e.signalIdleLocked()
+		e.mu.Unlock()
+		if a != nil {
+			a.drop(errReleased)
+		}
+	}
+}
+
+// cancel ends a run here; at its collector it answers the caller.
+func (e *Executor) cancel(m *wire.Cancel) {
+	a := e.find(m.Run)
+	if a == nil {
+		// The collector may have replied already and the reply may have been lost.
+		if e.replies.resend(e, m.Run) {
+			return
+		}
+		e.mu.Lock()
+		e.ended.Add(m.Run, struct{}{}) // its first message may still be on the way
+		e.mu.Unlock()
+		return
+	}
+	a.post(a.epoch(), func() { a.advance(dag.Event{Kind: dag.Cancelled, Err: m.Err}) })
+}
+
+// offers says who will run a Map's items.
+func (e *Executor) offers(m *wire.Offers) {
+	if a := e.find(m.Run); a != nil {
+		a.post(a.epoch(), func() { a.offered(m) })
+	}
+}
+
+// query tells an owner what is held of a run here.
+func (e *Executor) query(from wire.Peer, m *wire.Query) {
+	a := e.find(m.Run)
+	if a == nil {
+		held := wire.Held{Run: m.Run, Epoch: m.Epoch, Ended: e.replies.resend(e, m.Run)}
+		e.send(from, &held)
+		return
+	}
+	a.post(a.epoch(), func() {
+		e.send(from, &wire.Held{Run: m.Run, Epoch: m.Epoch, Sources: a.held()})
+	})
+}
+
+// replan gives a run's new plan after a loss; the run may be new here.
+func (e *Executor) replan(m *wire.Replan) {
+	h := &m.Header
+	e.mu.Lock()
+	if e.closed || e.ended.Contains(h.Run) {
+		e.mu.Unlock()
+		return
+	}
+	a := e.runs[h.Run]
+	if a == nil {
+		if a = newActivity(e, h); a == nil {
+			e.mu.Unlock()
+			return
+		}
+		e.runs[h.Run] = a
+	}
+	e.mu.Unlock()
+	a.post(a.epoch(), func() { a.replanned(m) })
+}
+
+// settle notes that a run has ended here.
+func (e *Executor) settle(a *activity) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.runs[a.run] == a {
+		delete(e.runs, a.run)
+	}
+	e.ended.Add(a.run, struct{}{})
+	e.signalIdleLocked()
+}

@@ -1,0 +1,197 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/squall-faas/squall/dag"
+	"github.com/squall-faas/squall/executor/runtime"
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/value"
+)
+
+// call is one invocation, wherever its node's home is.
+type call struct {
+	run        id.Run
+	invocation dag.Invocation
+	function   runtime.Spec
+	node       *dag.Node
+	args       []value.Value
+	until      time.Time // the run's deadline; zero is none
+	depth      int
+	overdue    func(error) // tells the node's home that the try has failed though the function has not returned
+}
+
+// work runs one invocation, and then whatever follows it on this node, with one slot.
+func (a *activity) work(c dag.Command) {
+	waited := time.Now()
+	leave, err := a.e.enter(a.ctx, a.spec.functions[c.Invocation.Node])
+	if err != nil {
+		a.advance(a.failed(c, err))
+		return
+	}
+	defer leave()
+	for ok := true; ok; {
+		var buf [4]dag.Command
+		c, ok = a.perform(a.step(a.run1(c, waited), buf[:0]), true)
+		waited = time.Time{}
+	}
+}
+
+// run1 runs one invocation and gives the event that ends it.
+func (a *activity) run1(c dag.Command, waited time.Time) dag.Event {
+	call := call{
+		run: a.run, invocation: c.Invocation, function: a.spec.functions[c.Invocation.Node],
+		node: &a.spec.graph.Nodes[c.Invocation.Node], args: c.Args, until: a.until, depth: a.header.Depth,
+	}
+	began := time.Now()
+	call.overdue = func(err error) { a.advance(a.failed(c, err)) }
+	v, err := a.e.invoke(a.ctx, &call)
+	if a.header.Trace {
+		var wait time.Duration
+		if !waited.IsZero() {
+			wait = began.Sub(waited)
+		}
+		a.mu.Lock()
+		a.stats.add(true, c.Invocation, time.Since(began), wait)
+		a.mu.Unlock()
+	}
+	if err != nil {
+		return a.failed(c, err)
+	}
+	return dag.Event{Kind: dag.Finished, Invocation: c.Invocation, Site: a.self, Value: v}
+}
+
+func (a *activity) failed(c dag.Command, err error) dag.Event {
+	return dag.Event{Kind: dag.Failed, Invocation: c.Invocation, Site: a.self, Err: fault.From(err)}
+}
+
+// enter waits for a slot, and for the function's own concurrency limit where it has one; leave gives both back.
+func (e *Executor) enter(ctx context.Context, f runtime.Spec) (leave func(), err error) {
+	own := e.limits.of(f)
+	if own != nil {
+		if err := own.acquire(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.slots.acquire(ctx); err != nil {
+		if own != nil {
+			own.release()
+		}
+		return nil, err
+	}
+	if own == nil {
+		return e.slots.release, nil
+	}
+	return func() { e.slots.release(); own.release() }, nil
+}
+
+// invoke resolves references, runs the function, and says where a failure happened. The caller holds a slot.
+func (e *Executor) invoke(ctx context.Context, c *call) (value.Value, error) {
+	e.calls.Add(1)
+	v, err := e.try(ctx, c)
+	if err == nil && int64(v.Size()) > c.limit(e.cfg.MaxOutput) {
+		err = fault.New(fault.TooLarge, "the result has %d bytes, the limit is %d: store it under a key and return the key", v.Size(), c.limit(e.cfg.MaxOutput))
+	}
+	if err == nil {
+		return v, nil
+	}
+	return value.Value{}, fault.From(err).With(func(f *fault.Error) {
+		f.Run, f.Function, f.Executor = c.run.String(), c.function.Name, e.cfg.Name
+	})
+}
+
+func (c *call) limit(most int64) int64 {
+	if c.function.Limits.Output > 0 {
+		return min(most, c.function.Limits.Output)
+	}
+	return most
+}
+
+func (e *Executor) try(ctx context.Context, c *call) (value.Value, error) {
+	until, own := c.deadline(time.Now())
+	if own {
+		// Only a try with a limit of its own pays for a timer: the run's deadline ends ctx anyway.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, until)
+		defer cancel()
+	}
+	args, err := e.cfg.Cache.Resolve(ctx, c.args)
+	if err != nil {
+		return value.Value{}, ended(ctx, err)
+	}
+	callable, err := e.library.callable(ctx, c.function)
+	if err != nil {
+		return value.Value{}, ended(ctx, err)
+	}
+	inv := &invocation{Context: ctx, e: e, call: c, until: until}
+	if c.function.Kind != runtime.Native {
+		v, err := callable.Invoke(inv, args)
+		return v, inv.explain(ended(ctx, err))
+	}
+	return e.native(ctx, inv, callable, args)
+}
+
+// native runs a native function, which cannot be stopped: past its deadline the try has failed, while the function
+// keeps its slot until it returns.
+func (e *Executor) native(ctx context.Context, inv *invocation, callable runtime.Callable, args []value.Value) (value.Value, error) {
+	watch := context.AfterFunc(ctx, inv.overdue)
+	v, err := callable.Invoke(inv, args)
+	if !watch() {
+		inv.returned()
+	}
+	return v, inv.explain(ended(ctx, err))
+}
+
+// deadline is when the try must have ended, and whether that is sooner than the run's own deadline.
+func (c *call) deadline(now time.Time) (until time.Time, own bool) {
+	until = c.until
+	for _, limit := range []time.Duration{c.node.Timeout, c.function.Limits.Wall} {
+		if limit <= 0 {
+			continue
+		}
+		if t := now.Add(limit); until.IsZero() || t.Before(until) {
+			until, own = t, true
+		}
+	}
+	return until, own
+}
+
+// ended prefers the reason why ctx ended over what its end made of the call.
+func ended(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.DeadlineExceeded) {
+		return fault.New(fault.DeadlineExceeded, "the function had not returned at its deadline: give it more time, or less to do")
+	}
+	return cause
+}
+
+// functionLimits are the concurrency limits of functions that have one.
+type functionLimits struct {
+	mu sync.Mutex // guards by
+	by map[string]*slots
+}
+
+func newFunctionLimits() *functionLimits { return &functionLimits{by: map[string]*slots{}} }
+
+func (l *functionLimits) none(f runtime.Spec) bool { return f.Limits.Slots == 0 }
+
+func (l *functionLimits) of(f runtime.Spec) *slots {
+	if l.none(f) {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.by[f.Version]
+	if s == nil {
+		s = newSlots(f.Limits.Slots, 16<<10)
+		l.by[f.Version] = s
+	}
+	return s
+}

@@ -1,0 +1,216 @@
+package executor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/squall-faas/squall/dag"
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/bus"
+	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/value"
+)
+
+// reply answers the caller: this is the run's collector, and the run has ended.
+func (a *activity) reply(c dag.Command) {
+	o := &wire.Outcome{Run: a.run, State: wire.Succeeded, Elapsed: int64(time.Since(a.started)), Err: c.Err}
+	if c.Err == nil {
+		o.Values, o.Err = a.encodeOutputs(c.Outputs)
+		for _, out := range a.spec.graph.Outputs {
+			o.Names = append(o.Names, out.Name)
+		}
+	}
+	if o.Err != nil {
+		o.State, o.Names, o.Values = wire.Errored, nil, nil
+		o.Err = o.Err.With(func(e *fault.Error) { e.Run = a.run.String() })
+	}
+	a.finish(o)
+}
+
+func (a *activity) encodeOutputs(outputs []value.Value) ([]wire.Value, *fault.Error) {
+	values, err := a.out(outputs...)
+	if err != nil {
+		return nil, fault.From(err)
+	}
+	return values, nil
+}
+
+// finish records an outcome if the run is recorded, sends it, and lets the run go everywhere.
+func (a *activity) finish(o *wire.Outcome) {
+	a.mu.Lock()
+	header, sites := a.header, a.sites
+	if header.Trace && a.spec != nil {
+		o.Stats = a.stats.snapshot()
+		for i := range o.Stats {
+			o.Stats[i].Name = a.spec.graph.Nodes[o.Stats[i].Node].Name
+		}
+	}
+	a.mu.Unlock()
+	if header.Mode.Recorded() {
+		recorded, err := a.e.record(&header, o)
+		if err != nil {
+			a.e.log.Error("the outcome of a run cannot be recorded; its owner will find out", "run", a.run, "err", err)
+			a.e.settle(a)
+			a.drop(errReleased)
+			return
+		}
+		o = recorded
+	}
+	a.e.answer(header.Reply, o)
+	var code fault.Code
+	if o.Err != nil {
+		code = o.Err.Code
+	}
+	a.e.settle(a)
+	a.drop(errReleased)
+	for i, p := range sites[:len(header.Executors)] {
+		if dag.Site(i) != a.self {
+			a.e.send(p, &wire.Release{Runs: []id.Run{a.run}})
+		}
+	}
+	a.e.reports.ended(header.Owner, wire.Ended{Run: a.run, Epoch: header.Plan.Epoch, Code: code})
+}
+
+// answer sends an outcome to its caller, and keeps it for a while in case it does not arrive.
+func (e *Executor) answer(to string, o *wire.Outcome) {
+	b, err := wire.Encode(o)
+	if err == nil && len(b) > e.cfg.Bus.MaxPayload() {
+		err = fault.New(fault.TooLarge, "the outcome has %d bytes, a message may have %d", len(b), e.cfg.Bus.MaxPayload())
+	}
+	if err != nil {
+		b = wire.MustEncode(&wire.Outcome{Run: o.Run, State: wire.Errored, Err: fault.From(err)})
+	}
+	e.replies.keep(o.Run, bus.Msg{Subject: to, Data: b})
+	if err := e.cfg.Bus.Publish(bus.Msg{Subject: to, Data: b}); err != nil {
+		e.log.Warn("reply not sent; the caller asks again", "run", o.Run, "err", err)
+	}
+}
+
+// record stores an outcome unless one is stored already, and gives the one that is. A run that another owner has
+// adopted meanwhile is fenced: conflict.
+func (e *Executor) record(h *wire.Header, o *wire.Outcome) (*wire.Outcome, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
+	defer cancel()
+	o.Stored = true
+	rec := wire.RunRecord{Call: wire.Call{Run: h.Run, Mode: h.Mode}, Spec: h.Spec, Epoch: h.Plan.Epoch, Outcome: o, Ended: time.Now().UnixNano()}
+	b, err := wire.Encode(&rec)
+	if err != nil {
+		return nil, err
+	}
+	key := kvs.Key(wire.RunKey(h.Run))
+	v, _ := value.Of(b) // bytes always are a value
+	_, err = e.cfg.System.CompareAndSet(ctx, key, v, kvs.Revision(h.Record), kvs.PutOptions{TTL: wire.RunRetention})
+	if err == nil || !fault.Is(err, fault.Conflict) {
+		return o, err
+	}
+	got, err := e.cfg.System.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	b, err = value.As[[]byte](got.Value)
+	if err != nil {
+		return nil, err
+	}
+	var there wire.RunRecord
+	if err := wire.Decode(b, &there); err != nil {
+		return nil, err
+	}
+	if there.Outcome == nil {
+		return nil, fault.New(fault.Conflict, "run %s was adopted by another owner", h.Run)
+	}
+	return there.Outcome, nil
+}
+
+const (
+	recordTimeout = 15 * time.Second
+	keepReplies   = 8 << 10
+	keepReplyMax  = 4 << 10 // bytes: a larger reply that was lost ends in outcome_unknown
+)
+
+// replies keeps what was answered lately. Safe for concurrent use.
+type replies struct {
+	sent *lru.Cache[id.Run, bus.Msg]
+}
+
+func newReplies() *replies {
+	r := &replies{}
+	r.sent, _ = lru.New[id.Run, bus.Msg](keepReplies) // only fails for a size below 1
+	return r
+}
+
+func (r *replies) keep(run id.Run, m bus.Msg) {
+	if len(m.Data) <= keepReplyMax {
+		r.sent.Add(run, m)
+	}
+}
+
+// resend repeats a reply; false where none is kept.
+func (r *replies) resend(e *Executor, run id.Run) bool {
+	m, ok := r.sent.Get(run)
+	if !ok {
+		return false
+	}
+	if err := e.cfg.Bus.Publish(m); err != nil {
+		e.log.Warn("reply not sent again", "run", run, "err", err)
+	}
+	return true
+}
+
+const (
+	reportDelay = 5 * time.Millisecond
+	reportEvery = 512
+)
+
+// reports tells owners which of their runs have ended, many in one message. Safe for concurrent use.
+type reports struct {
+	e *Executor
+
+	mu     sync.Mutex // guards what follows
+	ends   map[wire.Peer][]wire.Ended
+	timer  *time.Timer
+	armed  bool
+	closed bool
+}
+
+func newReports(e *Executor) *reports {
+	r := &reports{e: e, ends: map[wire.Peer][]wire.Ended{}}
+	r.timer = time.AfterFunc(time.Hour, r.flush)
+	r.timer.Stop()
+	return r
+}
+
+func (r *reports) ended(owner wire.Peer, end wire.Ended) {
+	r.mu.Lock()
+	r.ends[owner] = append(r.ends[owner], end)
+	full := len(r.ends[owner]) >= reportEvery
+	if !full && !r.armed && !r.closed {
+		r.armed = true
+		r.timer.Reset(reportDelay)
+	}
+	r.mu.Unlock()
+	if full {
+		r.flush()
+	}
+}
+
+func (r *reports) flush() {
+	r.mu.Lock()
+	ends := r.ends
+	r.ends, r.armed = map[wire.Peer][]wire.Ended{}, false
+	r.mu.Unlock()
+	for owner, list := range ends {
+		r.e.send(owner, &wire.Report{Ended: list})
+	}
+}
+
+func (r *reports) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.timer.Stop()
+}

@@ -1,0 +1,114 @@
+package executor
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/squall-faas/squall/fault"
+)
+
+// slots bounds how many functions run at once. Who waits is served in order, so that nothing waits behind a long job
+// while a core idles (Kaffes '19).
+type slots struct {
+	size     int
+	maxQueue int
+
+	mu    sync.Mutex // guards what follows
+	busy  int
+	queue []chan struct{} // waiters, the oldest at head
+	head  int
+}
+
+func newSlots(size, maxQueue int) *slots { return &slots{size: size, maxQueue: maxQueue} }
+
+// acquire waits for a slot; overloaded at once when too many wait already, the cause of ctx's end at its end.
+func (s *slots) acquire(ctx context.Context) error {
+	turn, err := s.enqueue(s.maxQueue)
+	if turn == nil || err != nil {
+		return err
+	}
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	if !s.leave(turn) {
+		s.release() // the slot came at the same moment: pass it on
+	}
+	return context.Cause(ctx)
+}
+
+// acquireAlways waits for a slot whatever happens: for a function that gave its own back for a while.
+func (s *slots) acquireAlways() {
+	if turn, _ := s.enqueue(math.MaxInt); turn != nil {
+		<-turn
+	}
+}
+
+// enqueue takes a free slot, or a place in the queue.
+func (s *slots) enqueue(most int) (turn chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy < s.size {
+		s.busy++
+		return nil, nil
+	}
+	if n := len(s.queue) - s.head; n >= most {
+		return nil, fault.New(fault.Overloaded, "%d invocations wait for a slot on this executor already: try again later", n).
+			With(func(e *fault.Error) { e.RetryAfter = time.Second })
+	}
+	turn = make(chan struct{}, 1)
+	s.queue = append(s.queue, turn)
+	return turn, nil
+}
+
+// leave gives up a place in the queue; false when its turn has come already.
+func (s *slots) leave(turn chan struct{}) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := s.head; i < len(s.queue); i++ {
+		if s.queue[i] == turn {
+			s.queue[i] = nil // release skips it
+			return true
+		}
+	}
+	return false
+}
+
+// release gives a slot to the oldest waiter, or back.
+func (s *slots) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.head < len(s.queue) {
+		turn := s.queue[s.head]
+		s.queue[s.head] = nil
+		s.head++
+		if turn != nil {
+			turn <- struct{}{}
+			s.compactLocked()
+			return
+		}
+	}
+	s.compactLocked()
+	s.busy--
+}
+
+// compactLocked keeps the queue from growing past what it holds.
+func (s *slots) compactLocked() {
+	if s.head == len(s.queue) {
+		s.queue, s.head = s.queue[:0], 0
+	} else if s.head > 1024 && s.head > len(s.queue)/2 {
+		n := copy(s.queue, s.queue[s.head:])
+		clear(s.queue[n:])
+		s.queue, s.head = s.queue[:n], 0
+	}
+}
+
+// load tells how many slots are busy and how many invocations wait.
+func (s *slots) load() (busy, queued int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy, len(s.queue) - s.head
+}

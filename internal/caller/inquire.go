@@ -1,0 +1,89 @@
+package caller
+
+import (
+	"context"
+	"time"
+
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/internal/wire"
+)
+
+const (
+	inquireEach  = time.Second
+	inquireAfter = time.Second // calls younger than this are left in peace
+	inquireLimit = 1000        // runs per inquiry
+	// patience is how many inquiries in a row may find no sign of a run. Each may be wrong once: an outcome can be on
+	// its way while the coordinator has forgotten the run.
+	patience = 4
+)
+
+// inquire asks now and then whether the runs behind long calls are alive.
+func (c *Caller) inquire() {
+	t := time.NewTicker(inquireEach)
+	defer t.Stop()
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-t.C:
+			c.inquireOnce()
+		}
+	}
+}
+
+func (c *Caller) inquireOnce() {
+	open := c.longCalls(time.Now())
+	if len(open) == 0 {
+		return
+	}
+	runs := make([]id.Run, len(open))
+	for i, p := range open {
+		runs[i] = p.run
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), inquireEach)
+	defer cancel()
+	a, err := c.inquireRuns(ctx, runs)
+	for i, p := range open {
+		switch {
+		case err == nil && i < len(a.States) && a.States[i] == wire.Running:
+			p.quiet = 0
+			continue
+		default:
+			p.quiet++
+		}
+		if p.quiet < patience {
+			continue
+		}
+		why := "its coordinator does not answer"
+		if err == nil {
+			why = "its coordinator went away and took the run's state along"
+		}
+		p.answer(reply{err: fault.New(fault.OutcomeUnknown, "run %s may or may not have finished: %s; call again if it is safe to repeat, or use a durable call", p.run, why)})
+	}
+}
+
+func (c *Caller) inquireRuns(ctx context.Context, runs []id.Run) (*wire.Answer, error) {
+	b, err := wire.Encode(&wire.Inquiry{Runs: runs, Reply: c.inbox})
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.cfg.Bus.Request(ctx, c.subjects.Run(wire.OpInquire), b)
+	if err != nil {
+		return nil, err
+	}
+	var a wire.Answer
+	return &a, wire.Decode(out, &a)
+}
+
+func (c *Caller) longCalls(now time.Time) []*pending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var open []*pending
+	for _, p := range c.pending {
+		if now.Sub(p.since) >= inquireAfter && len(open) < inquireLimit {
+			open = append(open, p)
+		}
+	}
+	return open
+}

@@ -1,0 +1,194 @@
+package wire
+
+import (
+	"github.com/squall-faas/squall/dag"
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/id"
+)
+
+// Target says what a call names.
+type Target uint8
+
+// The targets.
+const (
+	TargetDAG      Target = 1
+	TargetFunction Target = 2
+)
+
+// String names the target as messages do.
+func (t Target) String() string {
+	if t == TargetDAG {
+		return "DAG"
+	}
+	return "function"
+}
+
+// Mode says how a call is answered and what survives.
+type Mode uint8
+
+// The modes.
+const (
+	Sync    Mode = 0 // answered by its outcome; nothing is stored
+	Async   Mode = 1 // answered when admitted; the outcome is stored
+	Durable Mode = 2 // a flag beside Async or alone: stored before anything is answered
+)
+
+// Async reports whether the caller is answered at admission.
+func (m Mode) Async() bool { return m&Async != 0 }
+
+// Durable reports whether the run is stored before it is answered.
+func (m Mode) Durable() bool { return m&Durable != 0 }
+
+// Recorded reports whether the outcome is stored.
+func (m Mode) Recorded() bool { return m != Sync }
+
+// Call asks for a run. The caller mints Run, so that a repeated Call names the same run.
+type Call struct {
+	Run       id.Run    `cbor:"1,keyasint"`
+	Target    Target    `cbor:"2,keyasint"`
+	Name      string    `cbor:"3,keyasint"`
+	Inputs    []string  `cbor:"4,keyasint,omitempty"` // names, for a DAG; a function's are positions
+	Values    []Value   `cbor:"5,keyasint"`
+	Reply     string    `cbor:"6,keyasint"`
+	Remaining Remaining `cbor:"7,keyasint,omitempty"`
+	Mode      Mode      `cbor:"8,keyasint,omitempty"`
+	Depth     int       `cbor:"9,keyasint,omitempty"` // how many functions are waiting above this call
+	Trace     bool      `cbor:"10,keyasint,omitempty"`
+}
+
+func (*Call) wireType() Type { return TypeCall }
+
+// State of a run.
+type State uint8
+
+// The states.
+const (
+	Running   State = 1
+	Succeeded State = 2
+	Errored   State = 3
+	Unknown   State = 4
+)
+
+// String names the state as people read it.
+func (s State) String() string {
+	switch s {
+	case Running:
+		return "running"
+	case Succeeded:
+		return "succeeded"
+	case Errored:
+		return "failed"
+	}
+	return "unknown"
+}
+
+// Outcome answers a Call, or tells that it was admitted (State Running).
+type Outcome struct {
+	Run     id.Run       `cbor:"1,keyasint"`
+	State   State        `cbor:"2,keyasint"`
+	Names   []string     `cbor:"3,keyasint,omitempty"` // of the outputs
+	Values  []Value      `cbor:"4,keyasint,omitempty"`
+	Err     *fault.Error `cbor:"5,keyasint,omitempty"`
+	Stats   []NodeStat   `cbor:"6,keyasint,omitempty"` // where time went, if the call asked for a trace
+	Stored  bool         `cbor:"7,keyasint,omitempty"` // the outcome is in the run's record
+	Elapsed int64        `cbor:"8,keyasint,omitempty"` // nanoseconds at the collector, from first value to last
+}
+
+func (*Outcome) wireType() Type { return TypeOutcome }
+
+// NodeStat is where the time of one node went, over all its invocations.
+type NodeStat struct {
+	Node  int    `cbor:"1,keyasint"`
+	Count int    `cbor:"2,keyasint"`
+	Busy  int64  `cbor:"3,keyasint"` // nanoseconds inside the function
+	Wait  int64  `cbor:"4,keyasint"` // nanoseconds waiting for a slot
+	Tries int    `cbor:"5,keyasint"` // invocations that were repeats
+	Max   int64  `cbor:"6,keyasint"` // nanoseconds of the longest
+	Name  string `cbor:"7,keyasint,omitempty"`
+}
+
+// Header is what every executor of a run knows about it: the slice of the plan that it needs.
+type Header struct {
+	Run       id.Run    `cbor:"1,keyasint"`
+	Spec      string    `cbor:"2,keyasint"` // hash of the Spec record
+	Plan      dag.Plan  `cbor:"3,keyasint"`
+	Executors []Peer    `cbor:"4,keyasint"` // by site
+	Owner     Peer      `cbor:"5,keyasint"`
+	Reply     string    `cbor:"6,keyasint"`
+	Remaining Remaining `cbor:"7,keyasint,omitempty"`
+	Mode      Mode      `cbor:"8,keyasint,omitempty"`
+	Depth     int       `cbor:"9,keyasint,omitempty"`
+	Trace     bool      `cbor:"10,keyasint,omitempty"`
+	Record    uint64    `cbor:"11,keyasint,omitempty"` // revision of the run's record; 0 where there is none
+}
+
+// Sourced is a source's value.
+type Sourced struct {
+	Source dag.Source `cbor:"1,keyasint"`
+	Value  Value      `cbor:"2,keyasint"`
+}
+
+// Deliver brings values for a run to a site: from the owner the inputs, from another site a node's output.
+type Deliver struct {
+	Header Header     `cbor:"1,keyasint"`
+	Values []Sourced  `cbor:"2,keyasint,omitempty"`
+	Stats  []NodeStat `cbor:"3,keyasint,omitempty"`
+}
+
+func (*Deliver) wireType() Type { return TypeDeliver }
+
+// Exec asks an executor to run one item of a Map whose home is elsewhere.
+type Exec struct {
+	Run        id.Run         `cbor:"1,keyasint"`
+	Epoch      uint32         `cbor:"2,keyasint"`
+	Spec       string         `cbor:"3,keyasint"`
+	Invocation dag.Invocation `cbor:"4,keyasint"`
+	Args       []Value        `cbor:"5,keyasint"`
+	Remaining  Remaining      `cbor:"6,keyasint,omitempty"`
+	Depth      int            `cbor:"7,keyasint,omitempty"`
+}
+
+func (*Exec) wireType() Type { return TypeExec }
+
+// Result answers an Exec.
+type Result struct {
+	Run        id.Run         `cbor:"1,keyasint"`
+	Epoch      uint32         `cbor:"2,keyasint"`
+	Invocation dag.Invocation `cbor:"3,keyasint"`
+	Value      Value          `cbor:"4,keyasint"`
+	Err        *fault.Error   `cbor:"5,keyasint,omitempty"`
+	Busy       int64          `cbor:"6,keyasint,omitempty"`
+	Wait       int64          `cbor:"7,keyasint,omitempty"`
+}
+
+func (*Result) wireType() Type { return TypeResult }
+
+// Failure tells a run's collector that a node elsewhere has failed for good.
+type Failure struct {
+	Run   id.Run       `cbor:"1,keyasint"`
+	Epoch uint32       `cbor:"2,keyasint"`
+	Err   *fault.Error `cbor:"3,keyasint"`
+}
+
+func (*Failure) wireType() Type { return TypeFailure }
+
+// Release tells an executor to let go of runs that have ended.
+type Release struct {
+	Runs []id.Run `cbor:"1,keyasint"`
+}
+
+func (*Release) wireType() Type { return TypeRelease }
+
+// Report tells an owner which of its runs have ended.
+type Report struct {
+	Ended []Ended `cbor:"1,keyasint"`
+}
+
+func (*Report) wireType() Type { return TypeReport }
+
+// Ended is one run's end.
+type Ended struct {
+	Run   id.Run     `cbor:"1,keyasint"`
+	Epoch uint32     `cbor:"2,keyasint"`
+	Code  fault.Code `cbor:"3,keyasint,omitempty"` // empty for success
+}

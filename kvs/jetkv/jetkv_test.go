@@ -1,0 +1,78 @@
+package jetkv_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"github.com/squall-faas/squall/internal/natsconn"
+	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/kvs/jetkv"
+	"github.com/squall-faas/squall/kvs/kvstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func within(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// serve runs a server, with its files in dir.
+func serve(t testing.TB, dir string, d natsconn.Durability) *natsconn.Server {
+	t.Helper()
+	o := natsconn.ServerOptions{StoreDir: dir, Durability: d}
+	srv, err := natsconn.Embed(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Shutdown)
+	return srv
+}
+
+func dial(t testing.TB, srv *natsconn.Server) *nats.Conn {
+	t.Helper()
+	conn, err := srv.Dial(within(t), natsconn.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
+
+func open(t testing.TB, conn *nats.Conn, c jetkv.Config) *jetkv.Store {
+	t.Helper()
+	if c.Namespace == "" {
+		c.Namespace = "test"
+	}
+	s, err := jetkv.Open(within(t), conn, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	for _, memory := range []bool{false, true} {
+		t.Run(fmt.Sprintf("memory=%v", memory), func(t *testing.T) {
+			srv := serve(t, t.TempDir(), natsconn.Interval)
+			conn := dial(t, srv)
+			var n atomic.Int64
+			kvstest.Run(t, func(t *testing.T) kvs.Store {
+				return open(t, conn, jetkv.Config{Namespace: fmt.Sprint("ns", n.Add(1)), Memory: memory})
+			})
+		})
+	}
+}

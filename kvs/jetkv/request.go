@@ -1,0 +1,182 @@
+package jetkv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/squall-faas/squall/fault"
+)
+
+// attempt bounds one request. A leader that stopped answering is replaced within some 5 s, so several attempts fit into
+// the store's timeout.
+const attempt = 3 * time.Second
+
+// JetStream's error codes that decide something here.
+const (
+	errAccountFull    = 10002
+	errInsufficient   = 10023
+	errMemoryFull     = 10028
+	errNoMessage      = 10037
+	errStorageFull    = 10047
+	errWrongLast      = 10071 // expected-last-subject-sequence is another
+	errReplicas       = 10074 // more replicas than servers
+	errWrongLastOther = 10164 // the same while another write of the key is under way
+)
+
+// verdict sorts the outcomes of a request.
+type verdict int
+
+const (
+	answered verdict = iota // no error
+	refused                 // an error that trying again does not change
+	wrongSeq                // an expectation did not hold
+	unsent                  // nobody received it: try again
+	unknown                 // it may have been carried out: try again with care
+)
+
+func judge(err error) verdict {
+	var api *jetstream.APIError
+	switch {
+	case err == nil:
+		return answered
+	case errors.As(err, &api):
+		switch code := int(api.ErrorCode); {
+		case code == errWrongLast || code == errWrongLastOther:
+			return wrongSeq
+		case code == errAccountFull || code == errInsufficient || code == errMemoryFull || code == errStorageFull || code == errReplicas:
+			return refused
+		case api.Code < 500:
+			return refused
+		}
+		return unknown
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrReconnectBufExceeded),
+		errors.Is(err, errDisconnected):
+		return unsent
+	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrDisconnected):
+		return unknown
+	}
+	return refused // a closed connection, a message that is too long, a fault of our own
+}
+
+// errDisconnected stands for a request that was not made because there is no connection. To make it all the same would
+// leave it in the client's buffer, to be carried out long after its caller was told that it failed.
+var errDisconnected = errors.New("not connected to nats")
+
+// trial is the life of one request that may be made several times.
+type trial struct {
+	s     *Store
+	ctx   context.Context //nolint:containedctx // lives as long as one call
+	what  string
+	until time.Time
+	wait  *backoff.ExponentialBackOff
+}
+
+func (s *Store) try(ctx context.Context, what string) *trial {
+	return &trial{s: s, ctx: ctx, what: what, until: time.Now().Add(s.cfg.Timeout)}
+}
+
+// once makes one attempt.
+func (t *trial) once(f func(context.Context) error) error {
+	if !t.s.conn.IsConnected() && !t.s.conn.IsClosed() {
+		return errDisconnected
+	}
+	end := time.Now().Add(attempt)
+	if t.until.Before(end) {
+		end = t.until
+	}
+	ctx, cancel := context.WithDeadline(t.ctx, end)
+	defer cancel()
+	return f(ctx)
+}
+
+// again waits before another attempt after err; it returns an error instead when there is no time for one.
+func (t *trial) again(err error) error {
+	if t.wait == nil {
+		t.wait = backoff.NewExponentialBackOff()
+		t.wait.InitialInterval, t.wait.MaxInterval = 20*time.Millisecond, time.Second
+	}
+	pause := t.wait.NextBackOff()
+	if t.ctx.Err() != nil || time.Now().Add(pause).After(t.until) {
+		return t.fail(err)
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-t.ctx.Done():
+		return t.fail(err)
+	}
+}
+
+// fail makes err the fault that the caller gets.
+func (t *trial) fail(err error) error {
+	var own *fault.Error
+	var api *jetstream.APIError
+	switch {
+	case errors.As(err, &own):
+		return own
+	case t.ctx.Err() != nil:
+		return fault.From(t.ctx.Err())
+	case errors.As(err, &api):
+		switch int(api.ErrorCode) {
+		case errReplicas:
+			return fault.New(fault.InvalidArgument, "%s: more replicas than there are nats servers in the cluster: %w", t.what, err)
+		case errAccountFull, errInsufficient, errMemoryFull, errStorageFull:
+			return unavailable("%s: the store is full: raise JetStream's limits or delete something: %w", t.what, err)
+		}
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fault.New(fault.InvalidArgument, "%s: the nats server runs without JetStream: start it with a store directory (-js): %w", t.what, err)
+	}
+	return unavailable("%s: jetstream does not answer: %w", t.what, err)
+}
+
+func unavailable(format string, args ...any) error {
+	return fault.New(fault.Unavailable, format, args...).With(func(e *fault.Error) { e.RetryAfter = time.Second })
+}
+
+// retry makes an idempotent request until it is answered.
+func (s *Store) retry(ctx context.Context, what string, f func(context.Context) error) error {
+	t := s.try(ctx, what)
+	for {
+		err := t.once(f)
+		switch judge(err) {
+		case answered:
+			return nil
+		case refused, wrongSeq:
+			return t.fail(err)
+		}
+		if err := t.again(err); err != nil {
+			return err
+		}
+	}
+}
+
+// ack is JetStream's answer to a published message.
+type ack struct {
+	Error  *jetstream.APIError `json:"error"`
+	Stream string              `json:"stream"`
+	Seq    uint64              `json:"seq"`
+}
+
+// publish stores one message and returns its sequence.
+func (s *Store) publish(ctx context.Context, m *nats.Msg) (uint64, error) {
+	reply, err := s.conn.RequestMsgWithContext(ctx, m)
+	if err != nil {
+		return 0, err
+	}
+	var a ack
+	if err := json.Unmarshal(reply.Data, &a); err != nil || a.Error == nil && a.Seq == 0 {
+		return 0, fault.New(fault.Internal, "an answer from jetstream that is not one: %.100q", reply.Data)
+	}
+	if a.Error != nil {
+		return 0, a.Error
+	}
+	return a.Seq, nil
+}
