@@ -343,7 +343,7 @@ func TestHistory(t *testing.T) {
 	t.Logf("seed %d", seed)
 	s := newStage(t)
 	c := start(t, s, MinMaxBytes)
-	const keys, workers, steps = 200, 8, 3000
+	const keys, workers, steps = 600, 8, 3000
 	var floor [keys]atomic.Uint64 // highest revision that is known to have been given out for a key
 	raise := func(k int, r kvs.Revision) {
 		for {
@@ -355,8 +355,9 @@ func TestHistory(t *testing.T) {
 	}
 	name := func(k int) kvs.Key { return kvs.Key(fmt.Sprint("key ", k)) }
 	payload := func(rng *rand.Rand, k int) value.Value {
-		b := make([]byte, rng.IntN(1<<(6+k%12)))
-		return value.MustOf(append(b, byte(k)))
+		b := make([]byte, 1+rng.IntN(1<<(6+k%12)))
+		b[len(b)-1] = byte(k)
+		return value.MustOf(b)
 	}
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -378,7 +379,7 @@ func TestHistory(t *testing.T) {
 						t.Errorf("%s: revision %d after %d", name(k), e.Revision, was)
 						return
 					default:
-						if b, err := value.As[[]byte](e.Value); err != nil || int(b[len(b)-1]) != k || e.Key != name(k) {
+						if b, err := value.As[[]byte](e.Value); err != nil || b[len(b)-1] != byte(k) || e.Key != name(k) {
 							t.Errorf("%s holds the value of %q (%v)", name(k), e.Key, err)
 							return
 						}

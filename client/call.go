@@ -171,6 +171,7 @@ func request(target wire.Target, name string, opts []CallOption) (caller.Request
 	}
 	if o.key != "" {
 		req.Run = id.RunFromKey(target.String()+"/"+name, o.key)
+		req.Mode |= wire.Kept
 	}
 	if o.runTime < 0 {
 		return req, fault.New(fault.InvalidArgument, "a run time of %v: give a positive one, or 0 for 24 hours", o.runTime)

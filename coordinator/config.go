@@ -29,7 +29,7 @@ type Config struct {
 	// Dead is the silence after which an executor that cannot be asked is given up; 0 is 3 s: longer than a loaded
 	// host stalls.
 	Dead time.Duration
-	// Crashes is how many executors may die under a run before it is taken for the cause; 0 is 2.
+	// Crashes is how many executors die under a run before it may be taken for the cause; 0 is 2.
 	Crashes int
 
 	Logger *slog.Logger // nil discards

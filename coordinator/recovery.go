@@ -20,21 +20,38 @@ type rescue struct {
 func (c *Coordinator) executorLost(p wire.Peer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var hit []*run
+	suspects := 0
 	for _, r := range c.runs {
-		if site := slices.Index(r.sites, p); site >= 0 && r.placed {
-			c.rescueLocked(r, dag.Site(site))
+		if !r.placed || !slices.Contains(r.sites, p) {
+			continue
+		}
+		hit = append(hit, r)
+		if r.crashes > 0 {
+			suspects++
 		}
 	}
+	for _, r := range hit {
+		r.crashes++
+		if c.culprit(r, suspects) {
+			c.concludeLocked(r, fault.New(fault.ExecutorCrashed,
+				"%d executors died while they ran it: does one of its functions end the process, or use up its memory? run what you do not trust as wasm", r.crashes))
+			continue
+		}
+		c.rescueLocked(r, dag.Site(slices.Index(r.sites, p)))
+	}
+}
+
+// culprit tells whether a run is what kills its executors. Every run on an executor that dies becomes a suspect, and
+// suspects are placed apart from each other (placeLocked): so when the next executor dies, the one suspect on it is to
+// blame, and its neighbours are not. Suspects that could not be kept apart get a few more chances.
+func (c *Coordinator) culprit(r *run, suspects int) bool {
+	const chances = 3
+	return r.crashes >= c.cfg.Crashes && (suspects == 1 || r.crashes >= c.cfg.Crashes+chances)
 }
 
 // rescueLocked starts a run's recovery, or starts it again where another executor is lost meanwhile.
 func (c *Coordinator) rescueLocked(r *run, gone dag.Site) {
-	r.crashes++
-	if r.crashes >= c.cfg.Crashes {
-		c.concludeLocked(r, fault.New(fault.ExecutorCrashed,
-			"%d executors died while they ran it: does one of its functions end the process, or use up its memory? run what you do not trust as wasm", r.crashes))
-		return
-	}
 	r.lost = append(r.lost, gone)
 	r.epoch++
 	s := &rescue{epoch: r.epoch, asked: map[dag.Site]bool{}, held: map[dag.Site][]dag.Source{}}
@@ -86,7 +103,8 @@ func (c *Coordinator) replanLocked(r *run) {
 		for _, p := range r.sites {
 			c.members.assign(p, -1)
 		}
-		r.sites, r.lost, r.placed, r.giveUp = nil, nil, false, time.Now().Add(c.cfg.PlaceWait)
+		now := time.Now()
+		r.sites, r.lost, r.placed, r.giveUp, r.apart = nil, nil, false, now.Add(c.cfg.PlaceWait), now.Add(apartWait)
 		c.placeLocked(r)
 		return
 	}

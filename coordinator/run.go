@@ -194,6 +194,14 @@ func (c *Coordinator) repeatLocked(e ended, run id.Run, to string) {
 // placeLocked places a run and starts it, or lets it wait for an executor.
 func (c *Coordinator) placeLocked(r *run) {
 	members := c.members.sorted()
+	if r.crashes > 0 && time.Now().Before(r.apart) {
+		free := c.unsuspectedLocked(members, r)
+		if len(free) == 0 && len(members) > 0 {
+			c.waitLocked(r)
+			return
+		}
+		members = free
+	}
 	c.turn++
 	p := placer{
 		graph: r.pin.graph, functions: r.pin.functions, members: members, turn: c.turn,
@@ -202,9 +210,7 @@ func (c *Coordinator) placeLocked(r *run) {
 	plan, sites, err := p.place(r.epoch)
 	if err != nil {
 		if time.Now().Before(r.giveUp) {
-			if !slices.Contains(c.waiting, r) {
-				c.waiting = append(c.waiting, r)
-			}
+			c.waitLocked(r)
 			return
 		}
 		c.concludeLocked(r, fault.From(err))
@@ -231,6 +237,29 @@ func (c *Coordinator) placeLocked(r *run) {
 		if err := c.mux.Send(sites[site], d); err != nil {
 			c.log.Warn("run not delivered", "run", r.id(), "err", err)
 		}
+	}
+}
+
+// apartWait is how long a suspect waits for an executor that has no other suspect.
+const apartWait = 2 * time.Second
+
+// unsuspectedLocked leaves out the executors on which another suspect runs.
+func (c *Coordinator) unsuspectedLocked(members []*member, except *run) []*member {
+	taken := map[wire.Peer]bool{}
+	for _, r := range c.runs {
+		if r != except && r.crashes > 0 && r.placed {
+			for _, p := range r.sites {
+				taken[p] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(members, func(m *member) bool { return taken[m.beat.From] })
+}
+
+// waitLocked has a run placed later.
+func (c *Coordinator) waitLocked(r *run) {
+	if !slices.Contains(c.waiting, r) {
+		c.waiting = append(c.waiting, r)
 	}
 }
 

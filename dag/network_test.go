@@ -78,8 +78,7 @@ func newNetwork(y *symbolic, sites int, seed uint64, losses, duplicates int) *ne
 		}
 		net.add(parcel{what: "start", from: simOwnerSite, to: Site(s), plan: &p, ev: &Event{Kind: Started}})
 	}
-	rec := Recover(y.g, p, nil, nil, nil) // With nothing held anywhere it says where inputs are needed.
-	net.sendInputs(rec.Inputs, 0)
+	net.sendInputs(p.InputSends(y.g), 0)
 	return net
 }
 

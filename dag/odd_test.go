@@ -1,6 +1,7 @@
 package dag
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -125,6 +126,19 @@ func TestPauseGrowsToItsCap(t *testing.T) {
 		if len(seen) < 900 {
 			t.Errorf("%+v: only %d different pauses of 1000", c.retry, len(seen))
 		}
+	}
+}
+
+func TestInputSends(t *testing.T) {
+	g := graphOf(t, "input x\ninput y\ncall a f x\ncall b f x y\ncall c f a x\noutput c c\noutput y y")
+	p := Plan{Home: []Site{1, 1, 2}, Collector: 0}
+	want := []Send{{0, 1}, {0, 2}, {1, 1}, {1, 0}}
+	if got := p.InputSends(g); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	// A recovery that finds nothing held anywhere sends the same.
+	if got := Recover(g, p, nil, nil, nil).Inputs; len(got) != len(want) {
+		t.Errorf("a recovery sends %v, want as many as %v", got, want)
 	}
 }
 

@@ -37,6 +37,28 @@ func (p *Plan) Check(g *Graph, sites int) error {
 	return nil
 }
 
+// InputSends lists where a run's inputs have to go when it starts: each once to every site that has a use for it.
+func (p *Plan) InputSends(g *Graph) []Send {
+	sends := make([]Send, 0, len(g.Inputs))
+	for s := range Source(len(g.Inputs)) {
+		from := len(sends)
+		add := func(to Site) {
+			if send := (Send{Source: s, To: to}); !slices.Contains(sends[from:], send) {
+				sends = append(sends, send)
+			}
+		}
+		for _, c := range g.Consumers(s) {
+			if !p.done(c.Node) {
+				add(p.Home[c.Node])
+			}
+		}
+		if g.gathers(s) {
+			add(p.Collector)
+		}
+	}
+	return sends
+}
+
 // done reports whether node n need not run.
 func (p *Plan) done(n int) bool { return n < len(p.Done) && p.Done[n] }
 

@@ -69,7 +69,7 @@ func newActivity(e *Executor, h *wire.Header) *activity {
 	if !a.until.IsZero() && self != h.Plan.Collector {
 		a.timers = append(a.timers, time.AfterFunc(a.until.Sub(now), a.outlived))
 	}
-	if s := e.library.cached(h.Spec); s != nil {
+	if s := e.library.cached(h.Spec); s != nil && h.Plan.Check(s.graph, len(h.Executors)) == nil {
 		a.prepare(s)
 		a.ready = true
 		return a
@@ -99,6 +99,9 @@ func (a *activity) load() {
 	ctx, cancel := context.WithTimeout(a.ctx, loadTimeout)
 	s, err := a.e.library.spec(ctx, a.header.Spec)
 	cancel()
+	if err == nil {
+		err = a.header.Plan.Check(s.graph, len(a.header.Executors))
+	}
 	if err != nil {
 		a.e.log.Error("a run cannot start", "run", a.run, "err", err)
 		a.fail(fault.From(err))

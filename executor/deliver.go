@@ -8,26 +8,45 @@ import (
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/value"
 )
 
 // arrived takes in the values that a message brings.
 func (a *activity) arrived(m *wire.Deliver) {
 	a.mergeStats(m.Stats)
-	if far := slices.ContainsFunc(m.Values, func(s wire.Sourced) bool { return s.Value.Far != nil }); far {
+	if slices.ContainsFunc(m.Values, a.isElsewhere) {
 		a.e.work.Go(func() { a.fetch(m.Values) })
 		return
 	}
 	a.fetch(m.Values)
 }
 
-// fetch resolves offloaded values and hands all of them to the machine.
+// isElsewhere reports whether a value has to be read from the store before the machine can use it: it is offloaded, or
+// a reference to the list that a Map or Reduce works on. Other references are resolved when their function is called.
+func (a *activity) isElsewhere(s wire.Sourced) bool {
+	if s.Value.Far != nil {
+		return true
+	}
+	if len(s.Value.Inline) == 0 || value.Kind(s.Value.Inline[0]) != value.Reference {
+		return false
+	}
+	return slices.ContainsFunc(a.spec.graph.Consumers(s.Source), func(c dag.Consumer) bool {
+		return c.Arg == 0 && a.spec.graph.Nodes[c.Node].Kind != dag.Call
+	})
+}
+
+// fetch reads what is elsewhere and hands all values to the machine.
 func (a *activity) fetch(values []wire.Sourced) {
 	for _, s := range values {
 		v, err := a.e.cfg.Offload.In(a.ctx, s.Value)
+		if err == nil && a.isElsewhere(s) {
+			if ref, ok := v.Ref(); ok {
+				v, err = a.e.cfg.Cache.Get(a.ctx, kvs.Key(ref))
+			}
+		}
 		if err != nil {
-			e := fault.From(err).With(func(e *fault.Error) { e.Node = a.spec.graph.SourceName(s.Source) })
-			a.advance(dag.Event{Kind: dag.Cancelled, Err: e})
+			a.advance(dag.Event{Kind: dag.Cancelled, Err: fault.From(err).With(func(e *fault.Error) { e.Node = a.spec.graph.SourceName(s.Source) })})
 			return
 		}
 		a.advance(dag.Event{Kind: dag.Arrived, Source: s.Source, Value: v})

@@ -179,12 +179,6 @@ func (e *Executor) link() *link.Mux {
 	return e.mux
 }
 
-func (e *Executor) me() wire.Peer {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.self
-}
-
 // send puts a message on the link to a peer.
 func (e *Executor) send(to wire.Peer, m wire.Message) {
 	if err := e.link().Send(to, m); err != nil {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/id"
@@ -23,9 +25,12 @@ func (a *activity) spread(c dag.Command) {
 	}
 	a.advance(dag.Event{
 		Kind: dag.Offered, Invocation: dag.Invocation{Node: node},
-		Offers: []dag.Offer{{Site: a.self, Items: min(a.e.cfg.Slots, c.Items)}},
+		Offers: []dag.Offer{{Site: a.self, Items: min(a.e.cfg.Slots, c.Items), Affinity: affinity(a.e.cfg.Name)}},
 	})
 }
+
+// affinity names an executor across runs, so that a Map's references go where an earlier run has taken them.
+func affinity(executor string) uint64 { return xxhash.Sum64String(executor) }
 
 // offered takes in what the owner found.
 func (a *activity) offered(m *wire.Offers) {
@@ -38,7 +43,7 @@ func (a *activity) offered(m *wire.Offers) {
 			a.sites = append(a.sites, o.Executor)
 		}
 		if dag.Site(site) != a.self && !a.lost[o.Executor] {
-			offers = append(offers, dag.Offer{Site: dag.Site(site), Items: o.Items})
+			offers = append(offers, dag.Offer{Site: dag.Site(site), Items: o.Items, Affinity: affinity(o.Executor.Name)})
 		}
 	}
 	a.mu.Unlock()

@@ -24,7 +24,7 @@ const (
 	// own, which the function's arguments then alias.
 	keptArgs = 32 << 10
 	// keptOut is the largest result buffer that is kept.
-	keptOut = 1 << 20
+	keptOut = 4 << 20
 )
 
 // Serve makes i the function that this WebAssembly module is; call it once, from an init function of the module's

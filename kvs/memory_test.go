@@ -2,6 +2,7 @@ package kvs_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -15,7 +16,14 @@ import (
 	"github.com/squall-faas/squall/value"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Tests that wait for a TTL cost no CPU: they need not wait for each other.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestMemory(t *testing.T) {
 	kvstest.Run(t, func(t *testing.T) kvs.Store {

@@ -40,7 +40,7 @@ func (k Kind) String() string {
 // have equal bytes.
 type Value struct {
 	kind Kind
-	seal seal   // nothing, unless built with the tag squalldebug
+	seal seal   //nolint:unused // nothing, unless built with the tag squalldebug
 	data []byte // the payload; for Text and live values possibly nil
 	live any    // the Go value it was made from; a string for Text, a Ref for Reference, items for a list of Values
 }

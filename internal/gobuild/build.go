@@ -33,32 +33,46 @@ type Options struct {
 // Squall can call, there is no go command, or the package does not compile (the compiler's words are in the Detail).
 // The end of ctx kills the go command. A first build takes tens of seconds, a repeated one about a second.
 func Build(ctx context.Context, dir, symbol string, o Options) ([]byte, Signature, error) {
-	tool, err := findGo(o.Go)
-	if err != nil {
-		return nil, Signature{}, err
-	}
-	b := &builder{tool: tool, dir: dir, options: o}
-	if err := b.checkDir(); err != nil {
-		return nil, Signature{}, err
-	}
-	pkg, err := b.list(ctx)
+	b, pkg, sig, err := inspect(ctx, dir, symbol, o)
 	if err != nil {
 		return nil, Signature{}, err
 	}
 	if symbol == "" {
-		if pkg.Name != "main" {
-			return nil, Signature{}, fault.New(fault.InvalidArgument, "%s is no main package: name the func of it that is to be called", pkg.ImportPath)
-		}
 		wasm, err := b.compile(ctx, "", nil, ".")
-		return wasm, Signature{}, err
-	}
-	sig, err := find(pkg, symbol)
-	if err != nil {
-		return nil, Signature{}, err
+		return wasm, sig, err
 	}
 	target, file := mainPlace(pkg)
 	wasm, err := b.compile(ctx, file, mainSource(pkg, sig), target)
 	return wasm, sig, err
+}
+
+// Inspect is Build without the building: it says what the func takes and returns, or why Squall cannot call it.
+func Inspect(ctx context.Context, dir, symbol string, o Options) (Signature, error) {
+	_, _, sig, err := inspect(ctx, dir, symbol, o)
+	return sig, err
+}
+
+func inspect(ctx context.Context, dir, symbol string, o Options) (*builder, *listed, Signature, error) {
+	tool, err := findGo(o.Go)
+	if err != nil {
+		return nil, nil, Signature{}, err
+	}
+	b := &builder{tool: tool, dir: dir, options: o}
+	if err := b.checkDir(); err != nil {
+		return nil, nil, Signature{}, err
+	}
+	pkg, err := b.list(ctx)
+	if err != nil {
+		return nil, nil, Signature{}, err
+	}
+	if symbol == "" {
+		if pkg.Name != "main" {
+			return nil, nil, Signature{}, fault.New(fault.InvalidArgument, "%s is no main package: name the func of it that is to be called", pkg.ImportPath)
+		}
+		return b, pkg, Signature{}, nil
+	}
+	sig, err := find(pkg, symbol)
+	return b, pkg, sig, err
 }
 
 type builder struct {
@@ -123,9 +137,12 @@ type listed struct {
 
 // list asks the go command about the package as wasip1/wasm sees it.
 func (b *builder) list(ctx context.Context) (*listed, error) {
-	args := append([]string{"list", "-e", "-json=Dir,ImportPath,Name,GoFiles,Error,Module"}, b.tags()...)
+	args := append([]string{"list", "-e", "-json=Dir,ImportPath,Name,GoFiles,Error,Module"}, b.flags()...)
 	out, err := b.run(ctx, append(args, ".")...)
 	if err != nil {
+		if strings.Contains(err.Error(), "go.mod file not found") {
+			return nil, errNoModule(b.dir)
+		}
 		return nil, err
 	}
 	var pkg listed
@@ -138,9 +155,13 @@ func (b *builder) list(ctx context.Context) (*listed, error) {
 	case len(pkg.GoFiles) == 0:
 		return nil, fault.New(fault.InvalidArgument, "%q has no Go files for wasip1/wasm: look at the build constraints of its files", b.dir)
 	case pkg.Module == nil:
-		return nil, fault.New(fault.InvalidArgument, "%q is in no Go module: run 'go mod init' and 'go get %s' there", b.dir, squallPath)
+		return nil, errNoModule(b.dir)
 	}
 	return &pkg, nil
+}
+
+func errNoModule(dir string) error {
+	return fault.New(fault.InvalidArgument, "%q is in no Go module: run 'go mod init' and 'go get %s' there", dir, squallPath)
 }
 
 // compile builds the package target, in which the file at the path added, if one is given, has content.
@@ -168,9 +189,8 @@ func (b *builder) compile(ctx context.Context, added string, content []byte, tar
 	args := []string{
 		"build", "-overlay=" + overlay, "-o", out, "-buildmode=c-shared", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w -buildid=",
-		"-race=false", "-msan=false", "-asan=false", "-cover=false", // a GOFLAGS made for tests is not for wasm
 	}
-	args = append(args, b.tags()...)
+	args = append(args, b.flags()...)
 	if _, err := b.run(ctx, append(args, target)...); err != nil {
 		return nil, err
 	}
@@ -181,11 +201,13 @@ func (b *builder) compile(ctx context.Context, added string, content []byte, tar
 	return wasm, nil
 }
 
-func (b *builder) tags() []string {
-	if len(b.options.Tags) == 0 {
-		return nil
+// flags are those of list and build alike. A GOFLAGS that is made for tests, with -race, is not for wasm.
+func (b *builder) flags() []string {
+	flags := []string{"-race=false", "-msan=false", "-asan=false", "-cover=false"}
+	if len(b.options.Tags) > 0 {
+		flags = append(flags, "-tags="+strings.Join(b.options.Tags, ","))
 	}
-	return []string{"-tags=" + strings.Join(b.options.Tags, ",")}
+	return flags
 }
 
 // run runs the go command in the package's directory.

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/printer"
 	"go/token"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,24 +19,28 @@ import (
 const (
 	squallPath = "github.com/squall-faas/squall"
 	fnPath     = squallPath + "/fn"
+	valuePath  = squallPath + "/value"
 )
 
 // Signature of a func, as far as its source tells.
 type Signature struct {
 	// Func is its name.
 	Func string
-	// In are the types of the parameters after the Context, as the source writes them; Out is that of the result,
-	// empty for a func that returns only an error.
+	// Params are the types of the parameters after the Context, as the source writes them; Result is that of the
+	// result, empty for a func that returns only an error.
+	Params []string
+	Result string
+	// In and Out are their coarse names, as value.TypeName gives them: any where only the compiler could tell.
 	In  []string
 	Out string
 }
 
 // wrapper is the constructor of package fn that fits.
 func (s Signature) wrapper() string {
-	if s.Out == "" {
+	if s.Result == "" {
 		return "Effect"
 	}
-	return [...]string{"Native0", "Native", "Native2", "Native3"}[len(s.In)]
+	return [...]string{"Native0", "Native", "Native2", "Native3"}[len(s.Params)]
 }
 
 // expected ends the messages about funcs that do not fit.
@@ -44,12 +49,16 @@ const expected = "expected func(fn.Context, A) (R, error) with at most three arg
 // find looks for the func symbol in the package's files.
 func find(pkg *listed, symbol string) (Signature, error) {
 	fset := token.NewFileSet()
-	var exported []string
+	var files []*ast.File
 	for _, name := range pkg.GoFiles {
 		file, err := parser.ParseFile(fset, filepath.Join(pkg.Dir, name), nil, parser.SkipObjectResolution)
 		if err != nil {
 			return Signature{}, fault.New(fault.InvalidArgument, "the package in %s does not parse: %w", pkg.Dir, err)
 		}
+		files = append(files, file)
+	}
+	var exported []string
+	for _, file := range files {
 		for _, d := range file.Decls {
 			f, ok := d.(*ast.FuncDecl)
 			if !ok || f.Recv != nil {
@@ -64,7 +73,7 @@ func find(pkg *listed, symbol string) (Signature, error) {
 			if !f.Name.IsExported() && pkg.Name != "main" {
 				return Signature{}, fault.New(fault.InvalidArgument, "func %s of %s is not exported: write it with a capital letter", symbol, pkg.ImportPath)
 			}
-			return signatureOf(fset, file, f)
+			return signatureOf(fset, newNamer(file, files), f)
 		}
 	}
 	return Signature{}, fault.New(fault.InvalidArgument, "package %s has no func %q: %s", pkg.ImportPath, symbol, suggest(exported))
@@ -84,8 +93,8 @@ func suggest(names []string) string {
 }
 
 // signatureOf checks that f is something Squall can call.
-func signatureOf(fset *token.FileSet, file *ast.File, f *ast.FuncDecl) (Signature, error) {
-	sig := Signature{Func: f.Name.Name}
+func signatureOf(fset *token.FileSet, types namer, f *ast.FuncDecl) (Signature, error) {
+	sig := Signature{Func: f.Name.Name, In: []string{}, Out: "null"}
 	wrong := func(why string) (Signature, error) {
 		return Signature{}, fault.New(fault.InvalidArgument, "func %s %s: %s", sig.Func, why, expected)
 	}
@@ -93,17 +102,18 @@ func signatureOf(fset *token.FileSet, file *ast.File, f *ast.FuncDecl) (Signatur
 		return wrong("has type parameters")
 	}
 	params := flatten(f.Type.Params)
-	if len(params) == 0 || !isContext(file, params[0]) {
+	if len(params) == 0 || !isContext(types.file, params[0]) {
 		return wrong("does not take a fn.Context first")
 	}
 	for _, p := range params[1:] {
 		if _, variadic := p.(*ast.Ellipsis); variadic {
 			return wrong("takes a variable number of arguments")
 		}
-		sig.In = append(sig.In, source(fset, p))
+		sig.Params = append(sig.Params, source(fset, p))
+		sig.In = append(sig.In, types.name(p))
 	}
-	if len(sig.In) > 3 {
-		return wrong(fmt.Sprintf("takes %d arguments; put them into a struct", len(sig.In)))
+	if len(sig.Params) > 3 {
+		return wrong(fmt.Sprintf("takes %d arguments; put them into a struct", len(sig.Params)))
 	}
 	results := flatten(f.Type.Results)
 	if len(results) == 0 || !isError(results[len(results)-1]) {
@@ -111,11 +121,11 @@ func signatureOf(fset *token.FileSet, file *ast.File, f *ast.FuncDecl) (Signatur
 	}
 	switch {
 	case len(results) == 2:
-		sig.Out = source(fset, results[0])
+		sig.Result, sig.Out = source(fset, results[0]), types.name(results[0])
 	case len(results) > 2:
 		return wrong(fmt.Sprintf("returns %d results and an error; put them into a struct", len(results)-1))
-	case len(sig.In) != 1:
-		return wrong(fmt.Sprintf("takes %d arguments and returns nothing but an error", len(sig.In)))
+	case len(sig.Params) != 1:
+		return wrong(fmt.Sprintf("takes %d arguments and returns nothing but an error", len(sig.Params)))
 	}
 	return sig, nil
 }
@@ -139,23 +149,23 @@ func isContext(file *ast.File, t ast.Expr) bool {
 	switch t := t.(type) {
 	case *ast.SelectorExpr:
 		pkg, ok := t.X.(*ast.Ident)
-		return ok && t.Sel.Name == "Context" && importName(file) == pkg.Name
+		return ok && t.Sel.Name == "Context" && importName(file, fnPath) == pkg.Name
 	case *ast.Ident:
-		return t.Name == "Context" && importName(file) == "."
+		return t.Name == "Context" && importName(file, fnPath) == "."
 	}
 	return false
 }
 
-// importName is the name under which file imports fn; "" where it does not.
-func importName(file *ast.File) string {
+// importName is the name under which file imports the package at path; "" where it does not.
+func importName(file *ast.File, at string) string {
 	for _, i := range file.Imports {
-		if path, err := strconv.Unquote(i.Path.Value); err != nil || path != fnPath {
+		if p, err := strconv.Unquote(i.Path.Value); err != nil || p != at {
 			continue
 		}
 		if i.Name != nil {
 			return i.Name.Name
 		}
-		return "fn"
+		return path.Base(at)
 	}
 	return ""
 }

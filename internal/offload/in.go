@@ -65,11 +65,11 @@ func (o *Offload) InAll(ctx context.Context, vs []wire.Value) ([]value.Value, er
 	if len(away) == 0 {
 		return out, nil
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, all := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, i := range away {
 		group.Go(func() (err error) {
-			out[i], err = o.In(ctx, vs[i])
+			out[i], err = o.In(all, vs[i])
 			return err
 		})
 	}

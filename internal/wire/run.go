@@ -31,6 +31,7 @@ const (
 	Sync    Mode = 0 // answered by its outcome; nothing is stored
 	Async   Mode = 1 // answered when admitted; the outcome is stored
 	Durable Mode = 2 // a flag beside Async or alone: stored before anything is answered
+	Kept    Mode = 4 // a flag: the outcome is stored, because others may ask for this run by an idempotency key
 )
 
 // Async reports whether the caller is answered at admission.

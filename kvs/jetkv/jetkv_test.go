@@ -2,6 +2,7 @@ package jetkv_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -16,7 +17,14 @@ import (
 	"github.com/squall-faas/squall/kvs/kvstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Tests that wait for a TTL cost no CPU: they need not wait for each other.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func within(t testing.TB) context.Context {
 	t.Helper()

@@ -81,8 +81,14 @@ func (s *Store) commit(ctx context.Context, p place, key kvs.Key, rec *record, e
 	if expect != 0 && expect != anyRev && fl.gone && fl.rev == expect {
 		return 0, kvs.Conflict(key, kvs.Revision(expect), 0) // a revision that Watch gave to a delete
 	}
+	if expect == 0 && fl.gone {
+		w.expect = fl.rev // probably a tombstone
+	}
 	rev, err := s.store(ctx, w)
-	if expect == 0 && fault.Is(err, fault.Conflict) {
+	if errors.Is(err, errExpectation) {
+		if expect != 0 {
+			return 0, s.conflict(ctx, w)
+		}
 		rev, err = s.create(ctx, w)
 	}
 	if err != nil {
@@ -107,7 +113,7 @@ func (s *Store) create(ctx context.Context, w write) (uint64, error) {
 		}
 		w.expect = f.seq
 		rev, err := s.store(ctx, w)
-		if !fault.Is(err, fault.Conflict) {
+		if !errors.Is(err, errExpectation) {
 			return rev, err
 		}
 		// Somebody wrote in between, or the tombstone has just expired: look again.
@@ -151,9 +157,10 @@ func (s *Store) Delete(ctx context.Context, key kvs.Key, expect kvs.Revision) er
 		if err == nil && f.rec.chunks() != 0 {
 			s.removeChunks(sh, p, f.rec.chunks())
 		}
-		if expect != 0 || !fault.Is(err, fault.Conflict) {
+		if !errors.Is(err, errExpectation) {
 			return err
 		}
+		// Somebody wrote in between: look again.
 	}
 }
 
@@ -229,7 +236,10 @@ type write struct {
 	expect uint64 // sequence, 0 for none there, anyRev
 }
 
-// store stores w exactly once, or says conflict, or says that it cannot tell.
+// errExpectation says that something else than w.expect is there, and that w was not stored.
+var errExpectation = errors.New("another sequence than expected")
+
+// store stores w exactly once, or fails with errExpectation, or says that it cannot tell.
 //
 // An attempt that nobody answered may have been stored, and may even be stored later. So the next one looks first whose
 // record is there, and is itself bound to what it saw: of two attempts, one at most can succeed.
@@ -255,7 +265,7 @@ func (s *Store) store(ctx context.Context, w write) (uint64, error) {
 			return 0, t.fail(err)
 		case wrongSeq:
 			if !maybe {
-				return 0, s.conflict(ctx, w)
+				return 0, errExpectation
 			}
 		case unknown:
 			maybe = true
