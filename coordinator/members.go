@@ -17,6 +17,7 @@ import (
 //	                             └─────────────────────────────┘
 type members struct {
 	suspect, dead time.Duration
+	ticked        time.Time // the last tick
 	byName        map[string]*member
 	over          map[string]uint64 // highest incarnation that was lost or has left, by name
 }
@@ -99,8 +100,15 @@ func (s *members) alive(now time.Time, p wire.Peer) {
 	}
 }
 
-// tick finds who is silent.
+// tick finds who is silent. A tick that comes late means that this process has stalled, or its host: what it did not
+// hear meanwhile is not the executors' silence.
 func (s *members) tick(now time.Time) []change {
+	if stalled := now.Sub(s.ticked) - s.suspect; !s.ticked.IsZero() && stalled > 0 {
+		for _, m := range s.byName {
+			m.seen = m.seen.Add(stalled)
+		}
+	}
+	s.ticked = now
 	var out []change
 	for _, m := range s.sorted() {
 		switch silent := now.Sub(m.seen); {

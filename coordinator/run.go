@@ -28,6 +28,7 @@ type run struct {
 	waiters []string  // where else its outcome is wanted; recorded runs only
 	placed  bool
 	giveUp  time.Time  // while it waits for an executor
+	apart   time.Time  // until then, a suspect waits for an executor without another suspect
 	lost    []dag.Site // of sites, over all recoveries
 	rescue  *rescue    // while survivors are being asked what they hold
 }

@@ -181,42 +181,46 @@ func (a *activity) step(ev dag.Event, cmds []dag.Command) []dag.Command {
 // returned, to be run with it.
 func (a *activity) perform(cmds []dag.Command, inline bool) (next dag.Command, ok bool) {
 	for i := range cmds {
-		c := cmds[i]
-		switch c.Kind {
+		switch c := &cmds[i]; c.Kind {
 		case dag.Invoke:
 			if inline && !ok && a.e.limits.none(a.spec.functions[c.Invocation.Node]) {
-				next, ok = c, true
+				next, ok = *c, true
 				continue
 			}
-			a.e.work.Go(func() { a.work(c) })
+			a.start(*c)
 		case dag.Pass:
-			a.offLoop(inline, c.Value.Size(), func() { a.pass(c) })
+			a.offLoop(inline, c.Value.Size(), *c, a.pass)
 		case dag.Delegate:
-			a.offLoop(inline, sizeOf(c.Args), func() { a.delegate(c) })
+			a.offLoop(inline, sizeOf(c.Args), *c, a.delegate)
 		case dag.PassFailure:
 			a.e.send(a.site(c.Site), &wire.Failure{Run: a.run, Epoch: a.epoch(), Err: c.Err})
 		case dag.Spread:
-			a.spread(c)
+			a.spread(*c)
 		case dag.SetTimer:
-			a.setTimer(c)
+			a.setTimer(c.Timer, c.At)
 		case dag.Abort:
 			a.end(errReleased)
 		case dag.Reply:
-			a.offLoop(inline, 0, func() { a.reply(c) })
+			a.offLoop(inline, 0, *c, a.reply)
 		}
 	}
 	return next, ok
 }
 
+// start runs an invocation, and what follows it, on a goroutine of its own.
+func (a *activity) start(c dag.Command) { a.e.work.Go(func() { a.work(c) }) }
+
 // offLoop does what may wait for the store: on the goroutine of a function, or on one of its own when the inbox's
 // would be held up.
-func (a *activity) offLoop(inline bool, size int, do func()) {
+func (a *activity) offLoop(inline bool, size int, c dag.Command, do func(dag.Command)) {
 	if inline || size < smallValue && !a.recorded() {
-		do()
+		do(c)
 		return
 	}
-	a.e.work.Go(do)
+	a.background(c, do)
 }
+
+func (a *activity) background(c dag.Command, do func(dag.Command)) { a.e.work.Go(func() { do(c) }) }
 
 func (a *activity) recorded() bool {
 	a.mu.Lock()
@@ -234,9 +238,8 @@ func (a *activity) site(s dag.Site) wire.Peer {
 	return a.sites[s]
 }
 
-func (a *activity) setTimer(c dag.Command) {
-	timer := c.Timer
-	t := time.AfterFunc(time.Until(c.At), func() {
+func (a *activity) setTimer(timer dag.Timer, at time.Time) {
+	t := time.AfterFunc(time.Until(at), func() {
 		if timer == dag.DeadlineTimer {
 			a.end(context.DeadlineExceeded)
 		}

@@ -22,7 +22,7 @@ type call struct {
 	args       []value.Value
 	until      time.Time // the run's deadline; zero is none
 	depth      int
-	overdue    func(error) // tells the node's home that the try has failed though the function has not returned
+	home       *activity // the node's, where it is on this executor
 }
 
 // work runs one invocation, and then whatever follows it on this node, with one slot.
@@ -30,7 +30,7 @@ func (a *activity) work(c dag.Command) {
 	waited := time.Now()
 	leave, err := a.e.enter(a.ctx, a.spec.functions[c.Invocation.Node])
 	if err != nil {
-		a.advance(a.failed(c, err))
+		a.advance(a.failed(c.Invocation, err))
 		return
 	}
 	defer leave()
@@ -46,9 +46,9 @@ func (a *activity) run1(c dag.Command, waited time.Time) dag.Event {
 	call := call{
 		run: a.run, invocation: c.Invocation, function: a.spec.functions[c.Invocation.Node],
 		node: &a.spec.graph.Nodes[c.Invocation.Node], args: c.Args, until: a.until, depth: a.header.Depth,
+		home: a,
 	}
 	began := time.Now()
-	call.overdue = func(err error) { a.advance(a.failed(c, err)) }
 	v, err := a.e.invoke(a.ctx, &call)
 	if a.header.Trace {
 		var wait time.Duration
@@ -60,13 +60,13 @@ func (a *activity) run1(c dag.Command, waited time.Time) dag.Event {
 		a.mu.Unlock()
 	}
 	if err != nil {
-		return a.failed(c, err)
+		return a.failed(c.Invocation, err)
 	}
 	return dag.Event{Kind: dag.Finished, Invocation: c.Invocation, Site: a.self, Value: v}
 }
 
-func (a *activity) failed(c dag.Command, err error) dag.Event {
-	return dag.Event{Kind: dag.Failed, Invocation: c.Invocation, Site: a.self, Err: fault.From(err)}
+func (a *activity) failed(inv dag.Invocation, err error) dag.Event {
+	return dag.Event{Kind: dag.Failed, Invocation: inv, Site: a.self, Err: fault.From(err)}
 }
 
 // enter waits for a slot, and for the function's own concurrency limit where it has one; leave gives both back.
@@ -112,13 +112,6 @@ func (c *call) limit(most int64) int64 {
 }
 
 func (e *Executor) try(ctx context.Context, c *call) (value.Value, error) {
-	until, own := c.deadline(time.Now())
-	if own {
-		// Only a try with a limit of its own pays for a timer: the run's deadline ends ctx anyway.
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, until)
-		defer cancel()
-	}
 	args, err := e.cfg.Cache.Resolve(ctx, c.args)
 	if err != nil {
 		return value.Value{}, ended(ctx, err)
@@ -126,6 +119,14 @@ func (e *Executor) try(ctx context.Context, c *call) (value.Value, error) {
 	callable, err := e.library.callable(ctx, c.function)
 	if err != nil {
 		return value.Value{}, ended(ctx, err)
+	}
+	// The try's own limit begins here: to find its arguments and to compile it is not the function's doing.
+	until, own := c.deadline(time.Now())
+	if own {
+		// Only a try with a limit of its own pays for a timer: the run's deadline ends ctx anyway.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, until)
+		defer cancel()
 	}
 	inv := &invocation{Context: ctx, e: e, call: c, until: until}
 	if c.function.Kind != runtime.Native {

@@ -79,6 +79,7 @@ type Gateway struct {
 	metrics *metrics
 	large   chan struct{} // holds a token for each large body in memory
 	health  health
+	origins *http.CrossOriginProtection
 
 	// Admissions and outcomes have a Caller each, because a Caller has one wait for each run: a run may be admitted once
 	// more while somebody waits for its outcome.
@@ -93,7 +94,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, log: cfg.Logger, large: make(chan struct{}, cfg.MaxLarge),
-		admissions: newFlights(), outcomes: newFlights(),
+		admissions: newFlights(), outcomes: newFlights(), origins: http.NewCrossOriginProtection(),
 	}
 	off, err := offload.New(offload.Config{Store: cfg.Backbone.System})
 	if err != nil {
@@ -113,7 +114,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	// gin has its mode in a global; release is what it is used in everywhere here.
 	gin.SetMode(gin.ReleaseMode)
-	g.handler = http.NewCrossOriginProtection().Handler(g.engine())
+	g.handler = g.engine()
 	return g, nil
 }
 

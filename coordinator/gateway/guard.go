@@ -30,7 +30,10 @@ func (g *Gateway) guard(c *gin.Context) {
 
 func (g *Gateway) check(r *http.Request) error {
 	if g.cfg.Loopback && !loopbackHost(r.Host) {
-		return fault.New(fault.Unauthorized, "this gateway answers to localhost, 127.0.0.1 and [::1] only: use one of them, or start it with a token")
+		return forbidden("this gateway answers to localhost, 127.0.0.1 and [::1] only: use one of them, or start it with a token")
+	}
+	if err := g.origins.Check(r); err != nil {
+		return forbidden("web pages of other origins may not call this gateway: %w", err)
 	}
 	if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
 		return nil
@@ -44,6 +47,10 @@ func (g *Gateway) check(r *http.Request) error {
 		return unsupportedMedia("Content-Encoding %q is not accepted: send the body as it is", e)
 	}
 	return nil
+}
+
+func forbidden(format string, args ...any) error {
+	return refused{http.StatusForbidden, fault.New(fault.Unauthorized, format, args...)}
 }
 
 func (g *Gateway) authorized(headers []string) bool {

@@ -73,3 +73,12 @@ func (g *Gateway) handlerOf(handle func(*gin.Context) error) gin.HandlerFunc {
 		}
 	}
 }
+
+// Routes lists the endpoints, each as "METHOD /path/:name".
+func (g *Gateway) Routes() []string {
+	var out []string
+	for _, r := range g.routes() {
+		out = append(out, r.method+" "+r.path)
+	}
+	return out
+}

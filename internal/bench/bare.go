@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 
 	"github.com/nats-io/nats.go"
 
@@ -56,6 +55,12 @@ const (
 	bareSecond = "bare.b"
 )
 
+// The second form of the floor leaves the inbox to nats.go: the client makes a Request, A passes its reply subject on.
+const (
+	bareRequestFirst  = "bare.request.a"
+	bareRequestSecond = "bare.request.b"
+)
+
 // appendInbox puts the inbox before a payload.
 func appendInbox(b []byte, inbox string) []byte { return append(append(b, byte(len(inbox))), inbox...) }
 
@@ -67,35 +72,48 @@ func cutInbox(b []byte) (inbox, payload []byte, err error) {
 	return b[:n], b[n:], nil
 }
 
-// bare is A or B of the floor: nothing but nats.go.
+// bare is A or B of the floor: nothing but nats.go. A message that makes no sense is not answered, and its call fails
+// at the client.
 func bare(cfg nodeConfig) (end func() error, err error) {
 	nc, err := nats.Connect(cfg.URL, nats.Name(cfg.Name))
 	if err != nil {
 		return nil, fault.New(fault.Unreachable, "floor: %w", err)
 	}
-	subject, step := bareFirst, func(inbox, arg []byte) error {
-		x, err := readArg(arg)
-		if err != nil {
-			return err
-		}
-		return nc.Publish(bareSecond, appendArg(append(make([]byte, 0, 64), inbox...), x+1))
+	handlers := map[string]nats.MsgHandler{
+		bareFirst: func(m *nats.Msg) {
+			if inbox, arg, err := cutInbox(m.Data); err == nil {
+				if x, err := readArg(arg); err == nil {
+					_ = nc.Publish(bareSecond, appendArg(append(make([]byte, 0, 64), inbox...), x+1))
+				}
+			}
+		},
+		bareRequestFirst: func(m *nats.Msg) {
+			if x, err := readArg(m.Data); err == nil {
+				_ = nc.PublishRequest(bareRequestSecond, m.Reply, appendArg(nil, x+1))
+			}
+		},
 	}
 	if cfg.Role == roleBareSecond {
-		subject, step = bareSecond, func(inbox, arg []byte) error {
-			x, err := readArg(arg)
-			if err != nil {
-				return err
-			}
-			return nc.Publish(string(inbox[1:]), appendResult(nil, uint64(x)*uint64(x)))
+		handlers = map[string]nats.MsgHandler{
+			bareSecond: func(m *nats.Msg) {
+				if inbox, arg, err := cutInbox(m.Data); err == nil {
+					if x, err := readArg(arg); err == nil {
+						_ = nc.Publish(string(inbox[1:]), appendResult(nil, uint64(x)*uint64(x)))
+					}
+				}
+			},
+			bareRequestSecond: func(m *nats.Msg) {
+				if x, err := readArg(m.Data); err == nil {
+					_ = nc.Publish(m.Reply, appendResult(nil, uint64(x)*uint64(x)))
+				}
+			},
 		}
 	}
-	_, err = nc.Subscribe(subject, func(m *nats.Msg) {
-		inbox, arg, err := cutInbox(m.Data)
-		if err == nil {
-			err = step(inbox, arg)
+	for subject, h := range handlers {
+		if _, err = nc.Subscribe(subject, h); err != nil {
+			break
 		}
-		_ = err // a call that is not answered fails at the client
-	})
+	}
 	if err == nil {
 		err = nc.Flush()
 	}
@@ -129,19 +147,15 @@ func relay(cfg nodeConfig) (address string, end func() error, err error) {
 			return appendResult(out, uint64(x)*uint64(x)), err
 		}
 	}
-	var done sync.WaitGroup
-	done.Go(func() {
+	go func() { // until the process ends, or the node before it
 		in, err := l.Accept()
 		if err != nil {
-			return
+			return // it was closed before anyone came
 		}
-		done.Go(func() {
-			defer func() { _ = in.Close() }()
-			_ = forward(in, next, step) // its end ends the calls
-		})
-	})
+		_ = forward(in, next, step) // its end ends the calls
+		_ = in.Close()
+	}()
 	return l.Addr().String(), func() error {
-		// Closing next does not end a read from the one before; that one's end does, and the process's at the latest.
 		return errors.Join(l.Close(), next.Close())
 	}, nil
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -131,7 +132,7 @@ func (l *load) batch(ctx context.Context, n int) ([]int64, error) {
 // cpuTimes are the CPU times of the case's processes.
 func (l *load) cpuTimes() map[string]time.Duration {
 	out := map[string]time.Duration{}
-	if t, ok := cpuTime(ownPID); ok {
+	if t, ok := cpuTime(os.Getpid()); ok {
 		out["client"] = t
 	}
 	for name, n := range l.procs {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/pprof"
+	"strings"
 	"sync"
 
 	"github.com/squall-faas/squall/coordinator"
@@ -116,7 +117,7 @@ func takeUp(ctx context.Context, cfg nodeConfig, v *voice) (address string, end 
 	return "", nil, fault.New(fault.InvalidArgument, "no node has the role %q", cfg.Role)
 }
 
-// profile writes this process's CPU profile to a file until stop.
+// profile writes this process's CPU profile to a file until stop, and then what it has allocated to a file beside it.
 func profile(file string) (stop func() error, err error) {
 	f, err := os.Create(file)
 	if err != nil {
@@ -127,6 +128,14 @@ func profile(file string) (stop func() error, err error) {
 	}
 	return func() error {
 		pprof.StopCPUProfile()
-		return f.Close()
+		return errors.Join(f.Close(), allocations(strings.TrimSuffix(file, ".pprof")+".allocs.pprof"))
 	}, nil
+}
+
+func allocations(file string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return fault.New(fault.InvalidArgument, "file of the allocation profile: %w", err)
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }

@@ -8,12 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/squall-faas/squall/fault"
 )
+
+// module is what the source of this program calls itself.
+const module = "github.com/squall-faas/squall"
 
 // file is one file of the input.
 type file struct {
@@ -35,33 +38,52 @@ func goroot(ctx context.Context) string {
 	return build.Default.GOROOT
 }
 
-// inputs finds the two directories that the demo reads.
-func inputs(ctx context.Context, cfg Config) (source, images string, err error) {
-	source, images = cfg.Dir, cfg.Images
-	if source != "" && images != "" {
-		return source, images, nil
+// inputs finds what the demo reads: the Go source, and the pictures.
+func inputs(ctx context.Context, cfg Config) (source string, files, images []file, err error) {
+	root := ""
+	if cfg.Dir == "" || cfg.Images == "" {
+		if root = goroot(ctx); root == "" {
+			return "", nil, nil, fault.New(fault.InvalidArgument, "no Go installation is to be found: put the go command on the PATH, or name a directory of Go source with --dir and one of JPEGs and PNGs with --images")
+		}
 	}
-	root := goroot(ctx)
-	if root == "" {
-		return "", "", fault.New(fault.InvalidArgument, "no Go installation is to be found: put the go command on the PATH, or name a directory of Go source with --dir and one of JPEGs and PNGs with --images")
-	}
-	if source == "" {
+	if source = cfg.Dir; source == "" {
 		source = root
 	}
-	if images == "" {
-		images = filepath.Join(root, "src", "image", "testdata")
+	if files, err = list(source, "--dir", cfg.Limit, func(name string) bool { return strings.HasSuffix(name, ".go") }); err != nil {
+		return "", nil, nil, err
 	}
-	return source, images, nil
+	if cfg.Images != "" {
+		images, err = list(cfg.Images, "--images", 0, isPicture)
+		return source, files, images, err
+	}
+	tests := filepath.Join(root, "src", "image")
+	if images, err = list(filepath.Join(tests, "testdata"), "--images", 0, isPicture); err != nil {
+		return "", nil, nil, err
+	}
+	// Those are all in order, the ones that are called truncated too: such a JPEG is one of low quality. So the broken
+	// PNGs come along, which Go tests its decoder with; two of them are cut short.
+	broken, err := list(filepath.Join(tests, "png", "testdata"), "--images", 0, func(name string) bool {
+		return isPicture(name) && strings.HasPrefix(name, "invalid-")
+	})
+	return source, files, append(images, broken...), err
 }
 
-// list gives the regular files under root whose names end in one of the suffixes, by name, at most limit of them; 0 is
-// all. Directories that cannot be read are an error: a count that left something out would be wrong. Links among the
+func isPicture(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".jpeg", ".jpg", ".png":
+		return true
+	}
+	return false
+}
+
+// list gives the regular files under root that match says yes to, by name, at most limit of them; 0 is all. flag is
+// what names another root. Directories that cannot be read are an error: a count that left something out would be wrong. Links among the
 // root's own entries are followed, because some installations have src as one.
-func list(root string, limit int, suffixes ...string) ([]file, error) {
+func list(root, flag string, limit int, match func(name string) bool) ([]file, error) {
 	entries, err := os.ReadDir(root)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.New(fault.InvalidArgument, "there is no directory %s: name another with --dir (Go source) or --images (pictures)", root)
+		return nil, fault.New(fault.InvalidArgument, "there is no directory %s, which some Go installations leave out: name another with %s", root, flag)
 	case err != nil:
 		return nil, fault.New(fault.InvalidArgument, "read the input: %w", err)
 	}
@@ -81,8 +103,7 @@ func list(root string, limit int, suffixes ...string) ([]file, error) {
 				return err
 			}
 			name := filepath.ToSlash(filepath.Join(e.Name(), inside))
-			matches := slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(name, s) })
-			if !matches || !d.Type().IsRegular() {
+			if !d.Type().IsRegular() || !match(name) {
 				return nil
 			}
 			info, err := d.Info()
@@ -97,7 +118,7 @@ func list(root string, limit int, suffixes ...string) ([]file, error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, fault.New(fault.InvalidArgument, "no file under %s ends in %s: name another directory with --dir (Go source) or --images (pictures)", root, strings.Join(suffixes, ", "))
+		return nil, fault.New(fault.InvalidArgument, "there is nothing under %s that the demo could read: name another directory with %s", root, flag)
 	}
 	if limit > 0 && len(files) > limit {
 		files = files[:limit]
@@ -108,7 +129,7 @@ func list(root string, limit int, suffixes ...string) ([]file, error) {
 // sourceDir finds a package of this module's source, which registering it as WebAssembly builds.
 func sourceDir(pkg string) (string, error) {
 	roots := []string{above()}
-	if _, here, _, ok := callerFile(); ok {
+	if _, here, _, ok := runtime.Caller(0); ok {
 		roots = append(roots, filepath.Dir(filepath.Dir(filepath.Dir(here))))
 	}
 	for _, root := range roots {
@@ -124,8 +145,7 @@ func sourceDir(pkg string) (string, error) {
 func above() string {
 	dir, err := os.Getwd()
 	for err == nil {
-		mod, readErr := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if readErr == nil && slices.Contains(strings.Fields(string(mod)), module) {
+		if mod, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil {
 			if line, _, _ := strings.Cut(string(mod), "\n"); strings.TrimSpace(line) == "module "+module {
 				return dir
 			}

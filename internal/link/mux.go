@@ -7,11 +7,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/bus"
 	"github.com/squall-faas/squall/internal/wire"
 )
 
 const (
+	// frameOverhead is the most that a Frame adds to its message, in bytes.
+	frameOverhead = 256
+
 	ackDelay = 5 * time.Millisecond
 	ackEvery = 256 // frames after which an acknowledgement does not wait for the delay
 	tickEach = 100 * time.Millisecond
@@ -40,7 +44,7 @@ type Mux struct {
 
 	mu       sync.Mutex // guards what follows
 	links    map[wire.Peer]*link
-	lost     map[string]uint64 // last lost incarnation by name: frames of it are refused
+	lost     map[string]uint64 // highest incarnation by name that is over: frames of it and of earlier ones are refused
 	acksDue  map[*link]bool
 	ackTimer bool
 	closed   bool
@@ -48,9 +52,10 @@ type Mux struct {
 
 // link is one peer's state, guarded by its Mux.
 type link struct {
-	peer wire.Peer
-	out  outbound
-	in   inbound
+	peer  wire.Peer
+	heard bool // from this very incarnation
+	out   outbound
+	in    inbound
 }
 
 // New starts the node's inbox; Close ends it.
@@ -99,11 +104,15 @@ func (m *Mux) unsubscribe() {
 	}
 }
 
-// Send puts msg on the link to a peer and returns at once. A peer that is gone is reported through Lost.
+// Send puts msg on the link to a peer and returns at once. A peer that is gone is reported through Lost. too_large for
+// what no message of the bus can carry: it would be sent again for ever, and the peer be taken for dead.
 func (m *Mux) Send(to wire.Peer, msg wire.Message) error {
 	data, err := wire.Encode(msg)
 	if err != nil {
 		return err
+	}
+	if most := m.cfg.Bus.MaxPayload() - frameOverhead; len(data) > most {
+		return fault.New(fault.TooLarge, "a message of %d bytes to %s: at most %d fit a frame; offload what it carries", len(data), to.Name, most)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -154,7 +163,7 @@ func (m *Mux) linkLocked(p wire.Peer) *link {
 	if l := m.links[p]; l != nil {
 		return l
 	}
-	if m.lost[p.Name] == p.Incarnation && p.Incarnation != 0 {
+	if p.Incarnation != 0 && p.Incarnation <= m.lost[p.Name] {
 		return nil
 	}
 	l := &link{peer: p}
@@ -165,7 +174,7 @@ func (m *Mux) linkLocked(p wire.Peer) *link {
 func (m *Mux) forgetLocked(p wire.Peer) bool {
 	l := m.links[p]
 	delete(m.links, p)
-	m.lost[p.Name] = p.Incarnation
+	m.lost[p.Name] = max(m.lost[p.Name], p.Incarnation)
 	if l != nil {
 		delete(m.acksDue, l)
 	}
@@ -221,9 +230,13 @@ func (m *Mux) receiveFrame(b []byte) error {
 		m.mu.Unlock()
 		return nil // a zombie: it will hear from the owner of its runs
 	}
+	over := m.heardLocked(f.From)
 	ok := l.in.take(f.Seq)
 	m.ackSoonLocked(l)
 	m.mu.Unlock()
+	for _, p := range over {
+		m.lose(p)
+	}
 	if ok {
 		m.cfg.Handle(f.From, f.Message)
 	}
@@ -278,23 +291,39 @@ func (m *Mux) receiveAck(b []byte) error {
 		return nil // meant for an earlier life of this node
 	}
 	m.mu.Lock()
-	l := m.links[a.From]
-	if l == nil { // another incarnation answers under the name: every earlier one is over
-		var over []wire.Peer
-		for p := range m.links {
-			if p.Name == a.From.Name && p.Incarnation != a.From.Incarnation && len(m.links[p].out.frames) > 0 {
-				over = append(over, p)
-			}
-		}
-		m.mu.Unlock()
-		for _, p := range over {
-			m.lose(p)
-		}
-		return nil
+	over := m.heardLocked(a.From)
+	if l := m.links[a.From]; l != nil {
+		m.transmitLocked(l, l.out.acked(a.Seq, time.Now()))
 	}
-	m.transmitLocked(l, l.out.acked(a.Seq, time.Now()))
 	m.mu.Unlock()
+	for _, p := range over {
+		m.lose(p)
+	}
 	return nil
+}
+
+// heardLocked notes a sign of life of an incarnation: at the first one, every earlier one under the name is over. It
+// returns those that are to be lost because messages to them are on the way, and drops idle ones. What comes late of
+// an earlier incarnation says nothing of a later one.
+func (m *Mux) heardLocked(p wire.Peer) (over []wire.Peer) {
+	if l := m.links[p]; l != nil {
+		if l.heard {
+			return nil
+		}
+		l.heard = true
+	}
+	m.lost[p.Name] = max(m.lost[p.Name], p.Incarnation-min(p.Incarnation, 1))
+	for q, l := range m.links {
+		if q.Name != p.Name || q.Incarnation >= p.Incarnation {
+			continue
+		}
+		if len(l.out.frames) > 0 {
+			over = append(over, q)
+		} else {
+			m.forgetLocked(q)
+		}
+	}
+	return over
 }
 
 // gone hears from the transport that a peer has no inbox.

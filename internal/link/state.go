@@ -34,7 +34,7 @@ type outbound struct {
 func (o *outbound) push(data []byte, now time.Time) []frame {
 	o.next++
 	if len(o.frames) == 0 {
-		o.since = now
+		o.since, o.noReply = now, time.Time{} // what was said of frames that have arrived says nothing of this one
 	}
 	o.frames = append(o.frames, frame{seq: o.next, data: data})
 	return o.open(now)

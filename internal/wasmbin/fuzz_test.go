@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/squall-faas/squall/fault"
 	"github.com/tetratelabs/wazero"
+
+	"github.com/squall-faas/squall/fault"
 )
 
 func addSeeds(f *testing.F) {

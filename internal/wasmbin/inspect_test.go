@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/squall-faas/squall/fault"
 	"github.com/tetratelabs/wazero"
+
+	"github.com/squall-faas/squall/fault"
 )
 
 // whole is a module with every section.

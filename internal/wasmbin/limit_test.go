@@ -4,8 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/squall-faas/squall/fault"
 	"github.com/tetratelabs/wazero"
+
+	"github.com/squall-faas/squall/fault"
 )
 
 // growModule has exports that grow its memory and its two tables.

@@ -52,7 +52,10 @@ var enc = func() cbor.EncMode {
 }()
 
 var dec = func() cbor.DecMode {
-	m, err := cbor.DecOptions{MaxNestedLevels: 32, MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 16}.DecMode()
+	m, err := cbor.DecOptions{
+		MaxNestedLevels: 32, MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 16,
+		UTF8: cbor.UTF8DecodeInvalid, // a function's error may hold any bytes; it must reach its caller all the same
+	}.DecMode()
 	if err != nil {
 		panic(err)
 	}

@@ -61,8 +61,9 @@ type Offers struct {
 
 func (*Offers) wireType() Type { return TypeOffers }
 
-// Offer is one executor's share.
+// Offer is one executor's share. The owner makes the executor a site of the run, so that its loss is noticed.
 type Offer struct {
-	Executor Peer `cbor:"1,keyasint"`
-	Items    int  `cbor:"2,keyasint"`
+	Executor Peer     `cbor:"1,keyasint"`
+	Items    int      `cbor:"2,keyasint"`
+	Site     dag.Site `cbor:"3,keyasint"`
 }

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 func within(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -76,10 +76,9 @@ func TestConformance(t *testing.T) {
 	for _, memory := range []bool{false, true} {
 		t.Run(fmt.Sprintf("memory=%v", memory), func(t *testing.T) {
 			srv := serve(t, t.TempDir(), natsconn.Interval)
-			conn := dial(t, srv)
 			var n atomic.Int64
 			kvstest.Run(t, func(t *testing.T) kvs.Store {
-				return open(t, conn, jetkv.Config{Namespace: fmt.Sprint("ns", n.Add(1)), Memory: memory})
+				return open(t, dial(t, srv), jetkv.Config{Namespace: fmt.Sprint("ns", n.Add(1)), Memory: memory})
 			})
 		})
 	}

@@ -168,7 +168,7 @@ func testLargeOverwrites(t *testing.T, s kvs.Store) {
 
 // testRacingReaders overwrites a large value while others read it: they see one version or another, never a mixture.
 func testRacingReaders(t *testing.T, s kvs.Store) {
-	const versions, size = 12, 1200 << 10
+	const versions, size = 6, 1200 << 10
 	valid := map[string]bool{}
 	var contents [][]byte
 	for i := range versions {

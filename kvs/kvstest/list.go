@@ -32,10 +32,10 @@ func fill(t *testing.T, s kvs.Store, n int, key func(int) kvs.Key) {
 }
 
 func testListPages(t *testing.T, s kvs.Store) {
-	const n = 300
-	key := func(i int) kvs.Key { return kvs.Key(fmt.Sprintf("key %03d", i)) }
+	const n = 100
+	key := func(i int) kvs.Key { return kvs.Key(fmt.Sprintf("key %d", i)) }
 	fill(t, s, n, key)
-	for _, limit := range []int{1, 7, 100, n, n + 1, kvs.MaxPage} {
+	for _, limit := range []int{1, 7, n - 1, n, n + 1, kvs.MaxPage} {
 		all := listAll(t, s, "", limit, nil)
 		if len(all) != n {
 			t.Fatalf("pages of %d: %d keys, want %d", limit, len(all), n)
@@ -69,7 +69,7 @@ func testListPrefix(t *testing.T, s kvs.Store) {
 
 // testListWhileWriting inserts, overwrites and deletes between the pages: what was there throughout comes once.
 func testListWhileWriting(t *testing.T, s kvs.Store) {
-	const n = 200
+	const n = 100
 	stays := func(i int) kvs.Key { return kvs.Key(fmt.Sprint("stays ", i)) }
 	goes := func(i int) kvs.Key { return kvs.Key(fmt.Sprint("goes ", i)) }
 	fill(t, s, n, stays)

@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds waits that end sooner unless something is broken.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Run holds open's stores against the contract. open gives an empty store and closes it with t.Cleanup; the suite
 // calls it once for every subtest, several of which run at a time.

@@ -30,15 +30,21 @@ func testTTL(t *testing.T, s kvs.Store) {
 }
 
 func testTTLCleared(t *testing.T, s kvs.Store) {
-	putFor(t, s, "put", 1, time.Second)
-	rev := putFor(t, s, "set", 1, time.Second)
-	putFor(t, s, "longer", 1, time.Second)
+	ttl := time.Second
+	putFor(t, s, "put", 1, ttl)
 	put(t, s, "put", 2)
-	if _, err := cas(t, s, "set", 2, rev); err != nil {
-		t.Fatal(err)
-	}
+	putFor(t, s, "longer", 1, ttl)
 	putFor(t, s, "longer", 2, time.Hour)
-	putFor(t, s, "witness", 1, 2*time.Second) // expires after the others would have
+	for { // until the machine is fast enough to set it before it expires
+		rev := putFor(t, s, "set", 1, ttl)
+		_, err := cas(t, s, "set", 2, rev)
+		if err == nil {
+			break
+		}
+		fails(t, "compare-and-set after expiry", err, fault.Conflict)
+		ttl *= 2
+	}
+	putFor(t, s, "witness", 1, ttl) // expires when the others would have
 	until(t, "the witness expires", func() bool {
 		_, err := s.Get(within(t), "witness")
 		return fault.Is(err, fault.NotFound)

@@ -103,7 +103,7 @@ func testRevisions(t *testing.T, s kvs.Store) {
 
 // testIncrements adds up in compare-and-set loops from many goroutines; none may be lost.
 func testIncrements(t *testing.T, s kvs.Store) {
-	const writers, each = 8, 25
+	const writers, each = 6, 15
 	ctx := within(t)
 	increment := func() error {
 		for {

@@ -17,12 +17,12 @@ func testSandbox(t *testing.T, h Harness) {
 	if err != nil || len(got) > 0 {
 		t.Errorf("the function reached %v, %v", got, err)
 	}
-	e := wantFault(t, h, h.Load(t, "exit", runtime.Limits{}), within(t, time.Minute), fault.FunctionExited, 3)
+	e := faultOf(t, h, h.Load(t, "exit", runtime.Limits{}), within(t, time.Minute), fault.FunctionExited, 3)
 	if !strings.Contains(e.Message, "status 3") {
 		t.Errorf("message is %q, want it to name the status", e.Message)
 	}
 	wantFault(t, h, h.Load(t, "exit", runtime.Limits{}), within(t, time.Minute), fault.FunctionExited, 0)
-	e = wantFault(t, h, h.Load(t, "crash", runtime.Limits{}), within(t, time.Minute), fault.FunctionPanic)
+	e = faultOf(t, h, h.Load(t, "crash", runtime.Limits{}), within(t, time.Minute), fault.FunctionPanic)
 	if !strings.Contains(e.Message, "in the background") || !strings.Contains(e.Detail, "functions.Crash") {
 		t.Errorf("a panic in the background reads %q\n%s", e.Message, e.Detail)
 	}
@@ -56,7 +56,7 @@ func testOutputLimit(t *testing.T, h Harness) {
 	if b, err := value.As[[]byte](call(t, f, c, limit)); err != nil || len(b) != limit {
 		t.Errorf("a result at the limit: %d bytes, %v", len(b), err)
 	}
-	e := wantFault(t, h, f, c, fault.TooLarge, limit+1)
+	e := faultOf(t, h, f, c, fault.TooLarge, limit+1)
 	if !strings.Contains(e.Message, "1048577") {
 		t.Errorf("message is %q, want it to give the size", e.Message)
 	}
@@ -65,7 +65,7 @@ func testOutputLimit(t *testing.T, h Harness) {
 func testMemory(t *testing.T, h Harness) {
 	limits := runtime.Limits{Memory: 64 << 20}
 	c := within(t, time.Minute)
-	e := wantFault(t, h, h.Load(t, "hog", limits), c, fault.OutOfMemory)
+	e := faultOf(t, h, h.Load(t, "hog", limits), c, fault.OutOfMemory)
 	if !strings.Contains(e.Message, "64 MiB") {
 		t.Errorf("message is %q, want it to give the limit", e.Message)
 	}

@@ -78,7 +78,13 @@ func call(t *testing.T, f runtime.Callable, c *Context, args ...any) value.Value
 }
 
 // wantFault runs a function that must fail with code, and then checks that a healthy call succeeds.
-func wantFault(t *testing.T, h Harness, f runtime.Callable, c *Context, code fault.Code, args ...any) *fault.Error {
+func wantFault(t *testing.T, h Harness, f runtime.Callable, c *Context, code fault.Code, args ...any) {
+	t.Helper()
+	_ = faultOf(t, h, f, c, code, args...)
+}
+
+// faultOf is wantFault, and gives the fault.
+func faultOf(t *testing.T, h Harness, f runtime.Callable, c *Context, code fault.Code, args ...any) *fault.Error {
 	t.Helper()
 	v, err := f.Invoke(c, values(t, args...))
 	var e *fault.Error
@@ -197,7 +203,7 @@ func testFaults(t *testing.T, h Harness) {
 		{"own", nil, fault.FunctionError, "context deadline exceeded"},
 	} {
 		t.Run(tc.name+"/"+string(tc.code), func(t *testing.T) {
-			e := wantFault(t, h, h.Load(t, tc.name, runtime.Limits{}), within(t, time.Minute), tc.code, tc.args...)
+			e := faultOf(t, h, h.Load(t, tc.name, runtime.Limits{}), within(t, time.Minute), tc.code, tc.args...)
 			if !strings.Contains(e.Message, tc.says) {
 				t.Errorf("message is %q, want it to say %q", e.Message, tc.says)
 			}
@@ -206,7 +212,7 @@ func testFaults(t *testing.T, h Harness) {
 }
 
 func testPanicStack(t *testing.T, h Harness) {
-	e := wantFault(t, h, h.Load(t, "index", runtime.Limits{}), within(t, time.Minute), fault.FunctionPanic, 9)
+	e := faultOf(t, h, h.Load(t, "index", runtime.Limits{}), within(t, time.Minute), fault.FunctionPanic, 9)
 	lines := strings.Split(e.Detail, "\n")
 	if len(lines) < 2 || !strings.Contains(lines[1], "functions.Index") {
 		t.Errorf("the stack does not begin at the function:\n%s", e.Detail)
@@ -242,11 +248,11 @@ func testContext(t *testing.T, h Harness) {
 // testContextFaults: what a call on the Context reports keeps its code, through any wrapping.
 func testContextFaults(t *testing.T, h Harness) {
 	c := within(t, time.Minute)
-	e := wantFault(t, h, h.Load(t, "lookup", runtime.Limits{}), c, fault.NotFound, "gone")
+	e := faultOf(t, h, h.Load(t, "lookup", runtime.Limits{}), c, fault.NotFound, "gone")
 	if want := `look up gone: there is no value under "gone"`; e.Message != want {
 		t.Errorf("message is %q, want %q", e.Message, want)
 	}
-	e = wantFault(t, h, h.Load(t, "calls", runtime.Limits{}), c, fault.Overloaded, -1)
+	e = faultOf(t, h, h.Load(t, "calls", runtime.Limits{}), c, fault.Overloaded, -1)
 	if e.RetryAfter != 7 || e.Function != "double" || e.Executor != "e1" {
 		t.Errorf("the fault of the inner call lost something: %+v", e)
 	}

@@ -5,10 +5,12 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	goruntime "runtime"
 	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/squall-faas/squall/executor/runtime"
 	"github.com/squall-faas/squall/fault"
@@ -173,7 +175,9 @@ func (r *Runtime) Load(ctx context.Context, spec runtime.Spec, code []byte) (run
 		return nil, errClosed
 	default:
 	}
-	compiled, err := r.engine.CompileModule(ctx, metered)
+	// Half the processors compile, the others go on running functions.
+	workers := (goruntime.GOMAXPROCS(0) + 1) / 2
+	compiled, err := r.engine.CompileModule(experimental.WithCompilationWorkers(ctx, workers), metered)
 	if err != nil {
 		return nil, fault.New(fault.InvalidModule, "compile the module: %w", err)
 	}

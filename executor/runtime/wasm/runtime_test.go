@@ -2,6 +2,8 @@ package wasm_test
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -90,4 +92,29 @@ func TestConformance(t *testing.T) {
 			return named{f, value.MustOf(name)}
 		},
 	})
+}
+
+// TestGoPackage: what gobuild makes of a func is what runs, and what its source says is what the module says.
+func TestGoPackage(t *testing.T) {
+	module, sig, err := gobuild.Build(t.Context(), "../../../internal/gobuild/testdata/count", "Count", gobuild.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := newRuntime(t, wasm.Config{}).Load(t.Context(), runtime.Spec{Name: "count", In: sig.In, Out: sig.Out}, module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := runtimetest.NewContext(t.Context())
+	in, out, err := f.(wasm.Describer).Describe(c)
+	if err != nil || !slices.Equal(in, sig.In) || out != sig.Out {
+		t.Errorf("the module says %v → %s, %v; the source %v → %s", in, out, err, sig.In, sig.Out)
+	}
+	v, err := f.Invoke(c, []value.Value{value.MustOf("a Bee, a bee and a sea"), value.MustOf(3)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := value.As[map[string]int](v)
+	if err != nil || !maps.Equal(got, map[string]int{"bee,": 1, "bee": 1, "and": 1, "sea": 1}) {
+		t.Errorf("counted %v, %v", got, err)
+	}
 }

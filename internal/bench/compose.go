@@ -1,0 +1,358 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/squall-faas/squall/client"
+	"github.com/squall-faas/squall/dag"
+	"github.com/squall-faas/squall/fault"
+)
+
+// Compose is the suite of `squall bench compose`: what Squall adds to the least that a composition costs. The zero
+// Compose, with a Launch, measures everything.
+type Compose struct {
+	Launch  Launch
+	Release string // of Squall, for the report
+
+	Calls int  // of each case; 0 is 5,000. Cases with many outstanding make four times as many
+	Quick bool // a few hundred calls, to see that everything runs: figures of no worth
+	// Only names the cases to measure, with * for any part of a name: "floor", "compose_same/32", "*_chain"; a name
+	// without its number means all of that name. None means all.
+	Only []string
+
+	Dir      string        // of the NATS server's store, in a directory made and removed; "" is the system's for temporary files
+	Guest    string        // directory of the Go package that is built to WebAssembly; "" is the one beside this source
+	Profiles string        // directory for a CPU profile of each process; "" writes none
+	Progress io.Writer     // nil is silent
+	Limit    time.Duration // of the whole suite; 0 is 15 minutes
+}
+
+const (
+	composeCalls  = 5000
+	quickCalls    = 240
+	composeRounds = 20
+	quickRounds   = 3
+	composeLimit  = 15 * time.Minute
+	cachedKeys    = 100_000
+	quickKeys     = 2_000
+	killings      = 7
+	quickKillings = 1
+	cachedReads   = 1 << 20
+	quickReads    = 1 << 14
+	manyCalls     = 4 // times Calls, with many outstanding
+	bareCallWait  = 10 * time.Second
+)
+
+// The targets of issue A.
+var composeTargets = []Target{
+	{Ratio: "compose_same_over_floor", Limit: 1.25},
+	{Ratio: "compose_cross_over_floor", Limit: 1.7},
+	{Ratio: "throughput32_over_floor", Limit: 0.7, AtLeast: true},
+	{Ratio: "native_hop_us", Limit: 3},
+	{Ratio: "wasm_hop_us", Limit: 40},
+	{Ratio: "wasm_bytes_hop_us", Limit: 40},
+	{Ratio: "wasm_struct_hop_us", Limit: 130},
+	{Ratio: "cache_hit_ns", Limit: 500},
+	{Ratio: "cache_hit_allocs", Limit: 2},
+	{Ratio: "durable_p50_us", Limit: 2000},
+	{Ratio: "durable32_ops", Limit: 1500, AtLeast: true},
+	{Ratio: "kill_to_answer_ms", Limit: 2000},
+}
+
+// chainLengths of functions.
+var chainLengths = []int{1, 2, 4, 8, 16}
+
+// compose is one run of the suite.
+type compose struct {
+	Compose
+	fleet    *fleet
+	progress *Progress
+	report   *Report
+	dir      string
+	url      string // of the NATS server
+	client   *client.Client
+	nats     *node
+	owner    *node // the coordinator
+	first    *node // executors
+	second   *node
+	next     atomic.Uint32 // arguments
+}
+
+// Run measures, and ends all that it started. A wrong answer, a call that fails or a process that ends is an error.
+func (s Compose) Run(ctx context.Context) (r *Report, err error) {
+	if s.Calls == 0 {
+		s.Calls = composeCalls
+		if s.Quick {
+			s.Calls = quickCalls
+		}
+	}
+	if s.Calls < 0 {
+		return nil, fault.New(fault.InvalidArgument, "%d calls: give a positive number, or 0 for %d", s.Calls, composeCalls)
+	}
+	if err := checkPatterns(s.Only); err != nil {
+		return nil, err
+	}
+	limit := s.Limit
+	if limit == 0 {
+		limit = composeLimit
+	}
+	// A context that is cancelled at the limit, and has no deadline: the calls would take it for theirs.
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	over := time.AfterFunc(limit, func() {
+		stop(fault.New(fault.DeadlineExceeded, "the benchmark was not done after %v: give it more time, or fewer calls", limit))
+	})
+	defer over.Stop()
+
+	dir, err := os.MkdirTemp(s.Dir, "squall-bench-")
+	if err != nil {
+		return nil, fault.New(fault.InvalidArgument, "directory for the benchmark: %w", err)
+	}
+	c := &compose{
+		Compose: s, dir: dir, fleet: newFleet(ctx, s.Launch, s.Profiles), progress: NewProgress(s.Progress),
+		report: &Report{Suite: "compose", Env: environment(s.Release), Ratios: map[string]float64{}, Targets: composeTargets},
+	}
+	defer func() {
+		c.close()
+		if e := os.RemoveAll(dir); e != nil && err == nil {
+			err = fault.New(fault.Unavailable, "remove the benchmark's directory: %w", e)
+		}
+		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+			err = cause
+		}
+	}()
+	if s.Profiles != "" {
+		end, err := profile(filepath.Join(s.Profiles, "client.pprof"))
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, end()) }()
+	}
+	c.next.Store(1<<16 + rand.Uint32N(1<<24))
+	for _, part := range []func(context.Context) error{c.start, c.calls, c.durable, c.cache, c.kill} {
+		if err := part(ctx); err != nil {
+			return nil, err
+		}
+	}
+	c.ratios()
+	return c.report, nil
+}
+
+// start starts the processes that all cases share.
+func (c *compose) start(ctx context.Context) (err error) {
+	c.progress.Begin("start processes", -1)
+	store := filepath.Join(c.dir, "nats")
+	if c.nats, c.url, err = c.fleet.start(nodeConfig{Role: roleNATS, Dir: store}); err != nil {
+		return err
+	}
+	if c.owner, _, err = c.fleet.start(nodeConfig{Role: roleCoordinator, URL: c.url}); err != nil {
+		return err
+	}
+	c.first, _, err = c.fleet.start(nodeConfig{
+		Role: roleExecutor, Name: "executor-1", URL: c.url, Functions: []string{fnIncrement, fnSquare, fnCrossIncrement},
+		Wasm: c.wanted(caseWasm, caseWasmBytes, caseWasmStruct),
+	})
+	if err != nil {
+		return err
+	}
+	c.second, _, err = c.fleet.start(nodeConfig{Role: roleExecutor, Name: "executor-2", URL: c.url, Functions: []string{fnCrossSquare}})
+	if err != nil {
+		return err
+	}
+	if c.client, err = client.Connect(ctx, c.url); err != nil {
+		return err
+	}
+	env := c.report.Env
+	env["calls"], env["quick"], env["durability"] = c.Calls, c.Quick, "durable"
+	env["argument_bytes"], env["result_bytes"] = argBytes, resultBytes
+	if fs := filesystem(c.dir); fs != "" {
+		env["store_filesystem"] = fs
+	}
+	return nil
+}
+
+func (c *compose) close() {
+	c.progress.End()
+	if c.client != nil {
+		_ = c.client.Close() // what is measured is measured
+	}
+	c.fleet.Close()
+}
+
+// Names of cases.
+const (
+	caseFloor        = "floor"
+	caseFloorRequest = "floor_request"
+	caseTCP          = "tcp"
+	caseSame         = "compose_same"
+	caseCross        = "compose_cross"
+	caseNative       = "native_chain"
+	caseWasm         = "wasm_chain"
+	caseWasmBytes    = "wasm_bytes_chain"
+	caseWasmStruct   = "wasm_struct_chain"
+	caseDurable      = "durable"
+	caseFsync        = "fsync"
+	caseCache        = "cache_hit"
+	caseKill         = "kill"
+)
+
+var composeCases = []string{
+	caseFloor, caseFloorRequest, caseTCP, caseSame, caseCross, caseNative, caseWasm, caseWasmBytes, caseWasmStruct, caseDurable, caseFsync,
+	caseCache, caseKill,
+}
+
+// numbered is the name of one of several like cases.
+func numbered(name string, n int) string { return name + "/" + strconv.Itoa(n) }
+
+// checkPatterns refuses patterns that no case could match.
+func checkPatterns(only []string) error {
+	for _, p := range only {
+		known := slices.ContainsFunc(composeCases, func(name string) bool {
+			group, _, _ := strings.Cut(p, "/")
+			ok, err := path.Match(group, name)
+			return ok && err == nil
+		})
+		if !known {
+			return fault.New(fault.InvalidArgument, "no case matches %q: the cases are %s", p, strings.Join(composeCases, ", "))
+		}
+	}
+	return nil
+}
+
+// wants reports whether a case is to be measured.
+func (s *Compose) wants(name string) bool {
+	group, _, _ := strings.Cut(name, "/")
+	return len(s.Only) == 0 || slices.ContainsFunc(s.Only, func(p string) bool {
+		whole, _ := path.Match(p, name) // a bad pattern was refused before
+		part, _ := path.Match(p, group)
+		return whole || part
+	})
+}
+
+// wanted reports whether any case of these groups is to be measured.
+func (s *Compose) wanted(groups ...string) bool {
+	return len(s.Only) == 0 || slices.ContainsFunc(s.Only, func(p string) bool {
+		group, _, _ := strings.Cut(p, "/")
+		return slices.ContainsFunc(groups, func(name string) bool { ok, _ := path.Match(group, name); return ok })
+	})
+}
+
+func (s *Compose) rounds() int {
+	if s.Quick {
+		return quickRounds
+	}
+	return composeRounds
+}
+
+// size is full, or quick in quick mode.
+func (s *Compose) size(full, quick int) int {
+	if s.Quick {
+		return quick
+	}
+	return full
+}
+
+// argument is one that no call had before, from 1<<16 up: always of the same length.
+func (c *compose) argument() uint32 { return c.next.Add(1) }
+
+// calls measures all calls that nothing outlives.
+func (c *compose) calls(ctx context.Context) error {
+	var loads []*load
+	for _, add := range []func(context.Context) ([]*load, error){c.floors, c.compositions, c.chains} {
+		more, err := add(ctx)
+		if err != nil {
+			return err
+		}
+		loads = append(loads, more...)
+	}
+	if len(loads) == 0 {
+		return nil
+	}
+	if err := interleave(ctx, loads, c.rounds(), c.progress, "calls"); err != nil {
+		return err
+	}
+	for _, l := range loads {
+		c.report.Rows = append(c.report.Rows, l.row())
+	}
+	c.slopes(loads)
+	return nil
+}
+
+// outstanding calls of the closed loops.
+var outstanding = []int{1, 8, 32}
+
+// loops makes one case of each number of outstanding calls.
+func (c *compose) loops(name string, procs map[string]*node, call func(ctx context.Context, worker int) error) []*load {
+	var loads []*load
+	for _, n := range outstanding {
+		if !c.wants(numbered(name, n)) {
+			continue
+		}
+		calls := c.Calls
+		if n > 1 {
+			calls *= manyCalls
+		}
+		loads = append(loads, &load{name: numbered(name, n), outstanding: n, calls: calls, procs: procs, call: call})
+	}
+	return loads
+}
+
+// ratios draws the conclusions.
+func (c *compose) ratios() {
+	r := c.report
+	row := func(name string, n int) *Row { return r.Row(numbered(name, n), "latency") }
+	r.ratio("compose_same_over_floor", row(caseSame, 1), row(caseFloor, 1), p50)
+	r.ratio("compose_cross_over_floor", row(caseCross, 1), row(caseFloor, 1), p50)
+	r.ratio("throughput32_over_floor", row(caseSame, 32), row(caseFloor, 32), ops)
+	r.ratio("throughput32_cross_over_floor", row(caseCross, 32), row(caseFloor, 32), ops)
+	r.figure("durable_p50_us", row(caseDurable, 1), p50)
+	r.figure("durable32_ops", row(caseDurable, 32), ops)
+	r.figure("cache_hit_ns", r.Row(caseCache, "read"), p50)
+	r.figure("cache_hit_allocs", r.Row(caseCache, "allocations"), p50)
+	r.figure("kill_to_answer_ms", r.Row(caseKill, "recovery"), p50)
+}
+
+// register registers a DAG of one input "x" and one output "y".
+func (c *compose) register(ctx context.Context, name string, functions ...string) error {
+	b := dag.New(name)
+	at := b.Input("x")
+	for i, f := range functions {
+		at = b.Call("n"+strconv.Itoa(i), f, at)
+	}
+	b.Output("y", at)
+	g, err := b.Build()
+	if err != nil {
+		return err
+	}
+	_, err = c.client.RegisterDAG(ctx, g)
+	return err
+}
+
+// check compares an answer with what it should be.
+func check[T comparable](got, want T, err error) error {
+	if err == nil && got != want {
+		return fault.New(fault.Internal, "%w: got %v, want %v", errWrongAnswer, got, want)
+	}
+	return err
+}
+
+// callDAG calls a DAG and gives its output.
+func callDAG[O any](ctx context.Context, c *compose, name string, x any, opts ...client.CallOption) (O, error) {
+	out, err := c.client.CallDAG(ctx, name, client.Inputs{"x": x}, opts...)
+	if err != nil {
+		var zero O
+		return zero, err
+	}
+	return client.Output[O](out, "y")
+}

@@ -1,0 +1,83 @@
+package demo
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/squall-faas/squall/client"
+	"github.com/squall-faas/squall/dag"
+	"github.com/squall-faas/squall/internal/demo/picture"
+	"github.com/squall-faas/squall/internal/demo/words"
+)
+
+// register makes the functions and the two DAGs known. The functions that arrive at run time, as Go packages, are
+// built to WebAssembly here.
+func (d *demo) register(ctx context.Context) error {
+	wordsDir, err := sourceDir("internal/demo/words")
+	if err != nil {
+		return err
+	}
+	pictureDir, err := sourceDir("internal/demo/picture")
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	var all errgroup.Group
+	for name, impl := range map[string]client.Impl{
+		"count":     client.GoPackage(wordsDir, "Count"),
+		"thumbnail": client.GoPackage(pictureDir, "Thumbnail"),
+	} {
+		all.Go(func() error { _, err := d.Client.Register(ctx, name, impl); return err })
+	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	d.phase("build", time.Since(began), "2 Go packages to WebAssembly: count, thumbnail")
+
+	began = time.Now()
+	for name, impl := range map[string]client.Impl{
+		"merge":     client.Native2(words.Merge),
+		"top":       client.Native(words.Top),
+		"decode":    client.Native(decode),
+		"histogram": client.Native(picture.Count),
+		"edges":     client.Native(picture.Edges),
+		"join":      client.Native3(join),
+	} {
+		all.Go(func() error { _, err := d.Client.Register(ctx, name, impl); return err })
+	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	for _, build := range []func() (*dag.Graph, error){identifiers, photo} {
+		g, err := build()
+		if err == nil {
+			_, err = d.Client.RegisterDAG(ctx, g)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	d.phase("register", time.Since(began), "6 Go funcs of this program, 2 DAGs")
+	return nil
+}
+
+func identifiers() (*dag.Graph, error) {
+	b := dag.New("identifiers")
+	counts := b.Map("count", "count", b.Input("files")) // one call per file
+	sum := b.Reduce("sum", "merge", counts)
+	b.Output("sum", sum)
+	b.Output("top", b.Call("top", "top", sum))
+	return b.Build()
+}
+
+func photo() (*dag.Graph, error) {
+	b := dag.New("photo")
+	image := b.Call("decode", "decode", b.Input("image"))
+	b.Output("sheet", b.Call("join", "join",
+		b.Call("thumbnail", "thumbnail", image),
+		b.Call("histogram", "histogram", image),
+		b.Call("edges", "edges", image)))
+	return b.Build()
+}
