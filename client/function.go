@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"strings"
 	"time"
 
 	"github.com/squall-faas/squall/executor/runtime"
@@ -59,35 +58,8 @@ func Wasm(code []byte) Impl {
 func GoPackage(dir, symbol string) Impl {
 	return Impl{build: func(ctx context.Context) ([]byte, []string, string, error) {
 		code, sig, err := gobuild.Build(ctx, dir, symbol, gobuild.Options{})
-		in := make([]string, len(sig.In))
-		for i, t := range sig.In {
-			in[i] = coarse(t)
-		}
-		return code, in, coarse(sig.Out), err
+		return code, sig.In, sig.Out, err
 	}}
-}
-
-// coarse is the type name, as DAGs are checked by, of a type as the source writes it.
-func coarse(source string) string {
-	switch strings.TrimLeft(source, "u") {
-	case "int", "int8", "int16", "int32", "int64":
-		return "int"
-	}
-	switch {
-	case source == "float64" || source == "float32":
-		return "float"
-	case source == "string":
-		return "text"
-	case source == "bool":
-		return "bool"
-	case source == "[]byte" || source == "[]uint8":
-		return "bytes"
-	case strings.HasPrefix(source, "[]"):
-		return "list"
-	case strings.HasPrefix(source, "map["):
-		return "map"
-	}
-	return "any"
 }
 
 // WithTimeout bounds the wall time of each invocation; at least a millisecond.

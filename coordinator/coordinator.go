@@ -54,6 +54,7 @@ type ended struct {
 	state     wire.State
 	stored    bool
 	info      wire.RunInfo
+	outcome   *wire.Outcome // where the owner answered itself and did not store it
 }
 
 // New starts a coordinator: it reads what is registered, adopts the durable runs that nobody owns, and takes calls.
@@ -227,7 +228,11 @@ func (c *Coordinator) apply(changes []change) {
 		case lost:
 			c.log.Warn("executor is lost", "executor", ch.peer.Name, "incarnation", ch.peer.Incarnation)
 			c.mux.Forget(ch.peer)
-			c.executorLost(ch.peer)
+			c.executorLost(ch.peer, true)
+		case left:
+			c.log.Info("executor has left", "executor", ch.peer.Name, "incarnation", ch.peer.Incarnation)
+			c.mux.Forget(ch.peer)
+			c.executorLost(ch.peer, false)
 		}
 	}
 }

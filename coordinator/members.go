@@ -43,8 +43,9 @@ type changeKind uint8
 const (
 	joined changeKind = iota + 1 // a new incarnation is here: place what waits
 	probe                        // ask it whether it lives
-	lost                         // give its work to others
-	fence                        // tell it that it was declared dead
+	lost                         // it died: give its work to others
+	left                         // it said goodbye: give its work to others, and blame nobody
+	fence                        // tell it that this incarnation, and every earlier one, was declared dead
 )
 
 func newMembers(suspect, dead time.Duration) *members {
@@ -54,11 +55,12 @@ func newMembers(suspect, dead time.Duration) *members {
 // heartbeat takes in an executor's announcement.
 func (s *members) heartbeat(now time.Time, hb wire.Heartbeat) []change {
 	name := hb.From.Name
-	if hb.From.Incarnation <= s.over[name] {
+	if over := s.over[name]; hb.From.Incarnation <= over {
 		if hb.Condition == wire.Left {
 			return nil
 		}
-		return []change{{fence, hb.From}}
+		// Its clock may be behind that of its earlier life: it has to come back as a later one than any before.
+		return []change{{fence, wire.Peer{Name: name, Incarnation: over}}}
 	}
 	var out []change
 	m := s.byName[name]
@@ -70,7 +72,7 @@ func (s *members) heartbeat(now time.Time, hb wire.Heartbeat) []change {
 		return append(out, change{fence, hb.From})
 	}
 	if hb.Condition == wire.Left {
-		return append(out, s.lose(hb.From)...)
+		return append(out, s.end(hb.From, left)...)
 	}
 	isNew := m == nil
 	if isNew {
@@ -122,17 +124,20 @@ func (s *members) tick(now time.Time) []change {
 	return out
 }
 
-// lose gives an incarnation up.
-func (s *members) lose(p wire.Peer) []change {
+// lose gives an incarnation up, and every earlier one with it.
+func (s *members) lose(p wire.Peer) []change { return s.end(p, lost) }
+
+func (s *members) end(p wire.Peer, how changeKind) []change {
 	if p.Incarnation <= s.over[p.Name] {
 		return nil
 	}
 	s.over[p.Name] = p.Incarnation
-	if m := s.byName[p.Name]; m == nil || m.beat.From != p {
+	m := s.byName[p.Name]
+	if m == nil || m.beat.From.Incarnation > p.Incarnation {
 		return nil
 	}
 	delete(s.byName, p.Name)
-	return []change{{lost, p}}
+	return []change{{how, m.beat.From}}
 }
 
 // live reports whether this very incarnation is a member.

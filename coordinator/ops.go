@@ -120,6 +120,7 @@ func (c *Coordinator) cancel(m bus.Msg, run id.Run) {
 	if r != nil && !r.placed {
 		c.concludeLocked(r, why)
 	} else if r != nil {
+		r.cancelled = why
 		for _, s := range r.sites {
 			if err := c.mux.Send(s, &wire.Cancel{Run: run, Err: why.With(func(e *fault.Error) { e.Run = run.String() })}); err != nil {
 				c.log.Warn("cancel not sent", "run", run, "err", err)
@@ -285,7 +286,11 @@ func (c *Coordinator) checkCode(ctx context.Context, f *runtime.Spec) error {
 	if err != nil {
 		return err
 	}
-	_, err = wasmbin.Inspect(code)
+	// What metering refuses, an executor would refuse too, only later: compile bombs, instructions that it does not run,
+	// a memory that starts over the limit.
+	_, err = wasmbin.Meter(code, wasmbin.Options{
+		TickModule: "squall", TickName: "tick", MaxPages: uint32(f.Limits.WithDefaults().Memory / wasmbin.PageSize),
+	})
 	return err
 }
 

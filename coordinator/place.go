@@ -1,8 +1,6 @@
 package coordinator
 
 import (
-	"slices"
-
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/executor/runtime"
 	"github.com/squall-faas/squall/fault"
@@ -128,43 +126,23 @@ func references(inputs []wire.Value) map[dag.Source][]string {
 	return out
 }
 
-// deliveries gives the inputs that each site needs: for nodes at home there, and for outputs at the collector. Sites
-// that have a node without arguments take part from the start too.
+// deliveries gives the inputs that each site needs from the start; nil for a site that takes part only when another
+// passes it a value. The collector takes part from the start, because it keeps the deadline, and so does a site that
+// has a node without arguments.
 func deliveries(g *dag.Graph, plan dag.Plan, sites int) [][]dag.Source {
 	need := make([][]dag.Source, sites)
-	starts := make([]bool, sites)
-	add := func(site dag.Site, s dag.Source) {
-		starts[site] = true
-		if !slices.Contains(need[site], s) {
-			need[site] = append(need[site], s)
+	for _, send := range plan.InputSends(g) {
+		need[send.To] = append(need[send.To], send.Source)
+	}
+	start := func(site dag.Site) {
+		if need[site] == nil {
+			need[site] = []dag.Source{}
 		}
 	}
-	for i, n := range g.Nodes {
-		edges := 0
-		for _, a := range n.Args {
-			if a.Const != nil {
-				continue
-			}
-			edges++
-			if _, node := g.NodeOf(a.From); !node {
-				add(plan.Home[i], a.From)
-			}
-		}
-		if edges == 0 {
-			starts[plan.Home[i]] = true
-		}
-	}
-	for _, o := range g.Outputs {
-		if _, node := g.NodeOf(o.From); !node {
-			add(plan.Collector, o.From)
-		}
-	}
-	starts[plan.Collector] = true // it keeps the deadline
-	for i := range need {
-		if !starts[i] {
-			need[i] = nil
-		} else if need[i] == nil {
-			need[i] = []dag.Source{}
+	start(plan.Collector)
+	for i := range g.Nodes {
+		if g.Needs(i) == 0 {
+			start(plan.Home[i])
 		}
 	}
 	return need

@@ -16,14 +16,14 @@ type rescue struct {
 	held  map[dag.Site][]dag.Source
 }
 
-// executorLost recovers every run that had a site on an executor that is gone.
-func (c *Coordinator) executorLost(p wire.Peer) {
+// executorLost recovers every run that had a site on an executor that is gone; crashed says that the run may be why.
+func (c *Coordinator) executorLost(p wire.Peer, crashed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var hit []*run
 	suspects := 0
 	for _, r := range c.runs {
-		if !r.placed || !slices.Contains(r.sites, p) {
+		if !r.placed || r.ending || !slices.Contains(r.sites, p) {
 			continue
 		}
 		hit = append(hit, r)
@@ -32,8 +32,10 @@ func (c *Coordinator) executorLost(p wire.Peer) {
 		}
 	}
 	for _, r := range hit {
-		r.crashes++
-		if c.culprit(r, suspects) {
+		if crashed {
+			r.crashes++
+		}
+		if crashed && c.culprit(r, suspects) {
 			c.concludeLocked(r, fault.New(fault.ExecutorCrashed,
 				"%d executors died while they ran it: does one of its functions end the process, or use up its memory? run what you do not trust as wasm", r.crashes))
 			continue
@@ -52,8 +54,16 @@ func (c *Coordinator) culprit(r *run, suspects int) bool {
 
 // rescueLocked starts a run's recovery, or starts it again where another executor is lost meanwhile.
 func (c *Coordinator) rescueLocked(r *run, gone dag.Site) {
+	if r.cancelled != nil { // whoever knew of it may be gone
+		c.concludeLocked(r, r.cancelled)
+		return
+	}
 	r.lost = append(r.lost, gone)
 	r.epoch++
+	r.giveUp = time.Now().Add(c.cfg.PlaceWait)
+	if r.call.Mode.Durable() {
+		r.giveUp = time.Now().Add(adoptionWait) // it survives the loss of all executors
+	}
 	s := &rescue{epoch: r.epoch, asked: map[dag.Site]bool{}, held: map[dag.Site][]dag.Source{}}
 	r.rescue = s
 	for i, p := range r.sites {
@@ -80,8 +90,8 @@ func (c *Coordinator) held(from wire.Peer, m *wire.Held) {
 		return
 	}
 	site := dag.Site(slices.Index(r.sites, from))
-	if m.Ended && site == r.plan.Collector {
-		c.closeLocked(r, from, "", r.call.Mode.Recorded()) // it has replied; its report is on the way
+	if m.Ended && site == r.plan.Collector { // it has replied; its report is on the way
+		c.endedLocked(r, from, "")
 		return
 	}
 	s := r.rescue
@@ -103,8 +113,7 @@ func (c *Coordinator) replanLocked(r *run) {
 		for _, p := range r.sites {
 			c.members.assign(p, -1)
 		}
-		now := time.Now()
-		r.sites, r.lost, r.placed, r.giveUp, r.apart = nil, nil, false, now.Add(c.cfg.PlaceWait), now.Add(apartWait)
+		r.sites, r.lost, r.placed, r.apart = nil, nil, false, time.Now().Add(apartWait)
 		c.placeLocked(r)
 		return
 	}
@@ -132,6 +141,11 @@ func (c *Coordinator) replanLocked(r *run) {
 		return p.site(m.beat.From)
 	})
 	if missing != nil {
+		if time.Now().Before(r.giveUp) {
+			r.rescue = s // what the survivors hold stays good; placeWaiting tries again
+			c.waitLocked(r)
+			return
+		}
 		c.concludeLocked(r, missing)
 		return
 	}

@@ -24,8 +24,9 @@ type registry struct {
 	mu        sync.RWMutex // guards what follows
 	functions map[string]runtime.Spec
 	graphs    map[string]*graph
-	pins      map[pinKey]*pin // pins whose spec is stored, for the current generation
-	stored    map[string]bool // hashes of specs in the store
+	taken     map[kvs.Key]kvs.Revision // what is known of each record: changes may be heard of twice and late
+	pins      map[pinKey]*pin          // pins whose spec is stored, for the current generation
+	stored    map[string]bool          // hashes of specs in the store
 }
 
 type graph struct {
@@ -52,12 +53,12 @@ type pinKey struct {
 func newRegistry(store kvs.Store) *registry {
 	return &registry{
 		store: store, functions: map[string]runtime.Spec{}, graphs: map[string]*graph{},
-		pins: map[pinKey]*pin{}, stored: map[string]bool{},
+		taken: map[kvs.Key]kvs.Revision{}, pins: map[pinKey]*pin{}, stored: map[string]bool{},
 	}
 }
 
-// load reads what is registered, and watches it until ctx ends.
-func (r *registry) load(ctx context.Context) error {
+// load reads what is registered, and watches it until ctx ends, on goroutines that start runs.
+func (r *registry) load(ctx context.Context, start func(func())) error {
 	var watches []<-chan kvs.Entry
 	for _, prefix := range []kvs.Key{wire.FunctionPrefix, wire.GraphPrefix} {
 		w, err := r.store.Watch(ctx, prefix)
@@ -88,11 +89,11 @@ func (r *registry) load(ctx context.Context) error {
 		}
 	}
 	for _, w := range watches {
-		go func() {
+		start(func() {
 			for e := range w {
 				_ = r.take(e) // a record that does not decode was written by a later release; the one known stays
 			}
-		}()
+		})
 	}
 	return nil
 }
@@ -105,6 +106,10 @@ func (r *registry) take(e kvs.Entry) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if e.Revision < r.taken[e.Key] {
+		return nil
+	}
+	r.taken[e.Key] = e.Revision
 	if e.Deleted {
 		if isFunction {
 			delete(r.functions, name)

@@ -15,22 +15,24 @@ import (
 
 // run is one open run, guarded by the Coordinator's lock.
 type run struct {
-	call    wire.Call
-	inputs  []wire.Value // by source
-	pin     *pin
-	plan    dag.Plan
-	sites   []wire.Peer
-	started time.Time
-	until   time.Time // deadline; zero is none
-	record  uint64    // revision of its record; 0 where there is none
-	epoch   uint32    // of the plan, or of the next one while it waits
-	crashes int       // executors that died under it
-	waiters []string  // where else its outcome is wanted; recorded runs only
-	placed  bool
-	giveUp  time.Time  // while it waits for an executor
-	apart   time.Time  // until then, a suspect waits for an executor without another suspect
-	lost    []dag.Site // of sites, over all recoveries
-	rescue  *rescue    // while survivors are being asked what they hold
+	call      wire.Call
+	inputs    []wire.Value // by source
+	pin       *pin
+	plan      dag.Plan
+	sites     []wire.Peer
+	started   time.Time
+	until     time.Time // deadline; zero is none
+	record    uint64    // revision of its record; 0 where there is none
+	epoch     uint32    // of the plan, or of the next one while it waits
+	crashes   int       // executors that died under it
+	waiters   []string  // where else its outcome is wanted; recorded runs only
+	placed    bool
+	ending    bool         // its outcome is being stored: nothing is done about it any more
+	cancelled *fault.Error // somebody has asked for its end
+	giveUp    time.Time    // while it waits for an executor
+	apart     time.Time    // until then, a suspect waits for an executor without another suspect
+	lost      []dag.Site   // of sites, over all recoveries
+	rescue    *rescue      // while survivors are being asked what they hold
 }
 
 func (r *run) id() id.Run { return r.call.Run }
@@ -120,6 +122,9 @@ func inputs(call *wire.Call, p *pin) ([]wire.Value, error) {
 		if k < 0 {
 			return nil, fault.New(fault.WrongArity, "DAG %s has no input %q: its inputs are %q", p.name, name, want)
 		}
+		if have[k] {
+			return nil, fault.New(fault.WrongArity, "DAG %s is given input %q twice", p.name, name)
+		}
 		out[k], have[k] = call.Values[i], true
 	}
 	if k := slices.Index(have, false); k >= 0 {
@@ -183,8 +188,12 @@ func (c *Coordinator) knownLocked(call *wire.Call) bool {
 
 // repeatLocked has the outcome of a run that has ended sent again.
 func (c *Coordinator) repeatLocked(e ended, run id.Run, to string) {
-	if e.stored {
+	switch {
+	case e.stored:
 		c.goLocked(func() { c.answerFromRecord(run, []string{to}) })
+		return
+	case e.outcome != nil:
+		c.reply(to, e.outcome)
 		return
 	}
 	if err := c.mux.Send(e.collector, &wire.Query{Run: run}); err != nil {
@@ -284,8 +293,12 @@ func (c *Coordinator) placeWaiting(time.Time) {
 	waiting := c.waiting
 	c.waiting = nil
 	for _, r := range waiting {
-		if c.runs[r.id()] == r && !r.placed {
+		switch {
+		case c.runs[r.id()] != r || r.ending:
+		case !r.placed:
 			c.placeLocked(r)
+		case r.rescue != nil && len(r.rescue.asked) == 0:
+			c.replanLocked(r)
 		}
 	}
 }
@@ -306,7 +319,7 @@ const overdueAfter = 500 * time.Millisecond
 
 // concludeLocked ends a run on the owner's own account: its collector is gone, was never placed, or is silent.
 func (c *Coordinator) concludeLocked(r *run, why *fault.Error) {
-	if c.runs[r.id()] != r {
+	if c.runs[r.id()] != r || r.ending {
 		return
 	}
 	why = why.With(func(e *fault.Error) { e.Run = r.id().String() })
@@ -320,17 +333,19 @@ func (c *Coordinator) concludeLocked(r *run, why *fault.Error) {
 	o := &wire.Outcome{Run: r.id(), State: wire.Errored, Err: why}
 	if !r.call.Mode.Recorded() {
 		c.closeLocked(r, wire.Peer{}, why.Code, false)
+		c.keepLocked(o)
 		c.reply(r.call.Reply, o)
 		return
 	}
-	delete(c.runs, r.id()) // nobody else may conclude it while the record is written
-	c.runs[r.id()] = r
-	r.placed, r.until = true, time.Time{}
+	r.ending = true
 	c.goLocked(func() {
 		err := c.recordOutcome(r, o)
 		c.mu.Lock()
 		waiters := append([]string{r.call.Reply}, r.waiters...)
 		c.closeLocked(r, wire.Peer{}, why.Code, err == nil)
+		if err != nil {
+			c.keepLocked(o)
+		}
 		c.mu.Unlock()
 		if err != nil {
 			c.log.Error("the outcome of a run cannot be recorded", "run", r.id(), "err", err)
@@ -341,6 +356,14 @@ func (c *Coordinator) concludeLocked(r *run, why *fault.Error) {
 		}
 		c.answerFromRecord(r.id(), waiters)
 	})
+}
+
+// keepLocked keeps the outcome of a run that the owner has answered itself, in case it does not arrive.
+func (c *Coordinator) keepLocked(o *wire.Outcome) {
+	if e, ok := c.ended.Peek(o.Run); ok {
+		e.outcome = o
+		c.ended.Add(o.Run, e)
+	}
 }
 
 // closeLocked forgets an open run and remembers that it has ended.
@@ -401,15 +424,17 @@ func (c *Coordinator) report(from wire.Peer, m *wire.Report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range m.Ended {
-		r := c.runs[e.Run]
-		if r == nil {
-			continue
+		if r := c.runs[e.Run]; r != nil {
+			c.endedLocked(r, from, e.Code)
 		}
-		c.closeLocked(r, from, e.Code, r.call.Mode.Recorded())
-		if len(r.waiters) > 0 {
-			waiters := r.waiters
-			c.goLocked(func() { c.answerFromRecord(e.Run, waiters) })
-		}
+	}
+}
+
+// endedLocked closes a run that its collector has ended, and tells who waits for it.
+func (c *Coordinator) endedLocked(r *run, collector wire.Peer, code fault.Code) {
+	c.closeLocked(r, collector, code, r.call.Mode.Recorded())
+	if waiters := r.waiters; len(waiters) > 0 {
+		c.goLocked(func() { c.answerFromRecord(r.id(), waiters) })
 	}
 }
 
@@ -428,12 +453,22 @@ func (c *Coordinator) spread(from wire.Peer, m *wire.Spread) {
 		}
 		// Two items a slot: the next is there when one is done.
 		if items := min(2*x.beat.Slots, m.Items); items > 0 {
-			offers.Offers = append(offers.Offers, wire.Offer{Executor: x.beat.From, Items: items})
+			offers.Offers = append(offers.Offers, wire.Offer{Executor: x.beat.From, Items: items, Site: c.siteLocked(r, x.beat.From)})
 		}
 	}
 	if err := c.mux.Send(from, offers); err != nil {
 		c.log.Warn("offers not sent", "run", m.Run, "err", err)
 	}
+}
+
+// siteLocked makes an executor a site of a run, if it is none yet: the run is recovered when it is lost.
+func (c *Coordinator) siteLocked(r *run, p wire.Peer) dag.Site {
+	if i := slices.Index(r.sites, p); i >= 0 {
+		return dag.Site(i)
+	}
+	r.sites = append(slices.Clip(r.sites), p) // what messages hold of it stays as it is
+	c.members.assign(p, 1)
+	return dag.Site(len(r.sites) - 1)
 }
 
 // recordOf reads a run's record; unknown_run where there is none.

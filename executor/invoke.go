@@ -34,12 +34,21 @@ func (a *activity) work(c dag.Command) {
 		return
 	}
 	defer leave()
+	running := true
+	defer func() {
+		if running { // runtime.Goexit: only deferred functions still run
+			a.advance(a.failed(c.Invocation, errGoexit))
+		}
+	}()
 	for ok := true; ok; {
 		var buf [4]dag.Command
 		c, ok = a.perform(a.step(a.run1(c, waited), buf[:0]), true)
 		waited = time.Time{}
 	}
+	running = false
 }
+
+var errGoexit = fault.New(fault.FunctionExited, "the function ended its goroutine with runtime.Goexit: return an error instead")
 
 // run1 runs one invocation and gives the event that ends it.
 func (a *activity) run1(c dag.Command, waited time.Time) dag.Event {
@@ -140,10 +149,12 @@ func (e *Executor) try(ctx context.Context, c *call) (value.Value, error) {
 // keeps its slot until it returns.
 func (e *Executor) native(ctx context.Context, inv *invocation, callable runtime.Callable, args []value.Value) (value.Value, error) {
 	watch := context.AfterFunc(ctx, inv.overdue)
+	defer func() {
+		if !watch() {
+			inv.returned()
+		}
+	}()
 	v, err := callable.Invoke(inv, args)
-	if !watch() {
-		inv.returned()
-	}
 	return v, inv.explain(ended(ctx, err))
 }
 

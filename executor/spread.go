@@ -133,7 +133,12 @@ func (e *Executor) left(run id.Run) {
 func (e *Executor) runItem(home wire.Peer, m *wire.Exec) {
 	ctx := e.visiting(m.Run)
 	defer e.left(m.Run)
-	res := &wire.Result{Run: m.Run, Epoch: m.Epoch, Invocation: m.Invocation}
+	res := &wire.Result{Run: m.Run, Epoch: m.Epoch, Invocation: m.Invocation, Err: errGoexit}
+	defer func() { // also after runtime.Goexit
+		if ctx.Err() == nil { // else the home has let go of the run
+			e.send(home, res)
+		}
+	}()
 	v, err := e.item(ctx, m, res)
 	if err == nil {
 		var out []wire.Value
@@ -141,12 +146,7 @@ func (e *Executor) runItem(home wire.Peer, m *wire.Exec) {
 			res.Value = out[0]
 		}
 	}
-	if err != nil {
-		res.Err = fault.From(err)
-	}
-	if ctx.Err() == nil { // else the home has let go of the run
-		e.send(home, res)
-	}
+	res.Err = fault.From(err)
 }
 
 func (e *Executor) item(ctx context.Context, m *wire.Exec, res *wire.Result) (value.Value, error) {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/squall-faas/squall/internal/demo"
@@ -28,9 +26,7 @@ Needs the go command, and the source of Squall around it: run it inside a checko
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Stdout = cmd.OutOrStdout()
-			if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-				cfg.Progress = os.Stderr
-			}
+			cfg.Progress = cmd.ErrOrStderr()
 			_, err := demo.Run(cmd.Context(), cfg)
 			return err
 		},

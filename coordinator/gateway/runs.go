@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -29,9 +30,9 @@ type runView struct {
 }
 
 func viewOf(i wire.RunInfo) *runView {
-	v := &runView{Run: i.Run.String(), State: i.State.String(), Target: "function", Name: i.Name, Durable: i.Durable}
-	if i.Target == wire.TargetDAG {
-		v.Target = "dag"
+	v := &runView{Run: i.Run.String(), State: i.State.String(), Name: i.Name, Durable: i.Durable}
+	if i.Target != 0 {
+		v.Target = strings.ToLower(i.Target.String())
 	}
 	v.Started, v.Ended = moment(i.Started), moment(i.Ended)
 	if i.Err != nil {

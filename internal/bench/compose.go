@@ -87,6 +87,7 @@ type compose struct {
 	first    *node // executors
 	second   *node
 	next     atomic.Uint32 // arguments
+	ends     []func()      // of what is neither a node nor the client
 }
 
 // Run measures, and ends all that it started. A wrong answer, a call that fails or a process that ends is an error.
@@ -184,6 +185,9 @@ func (c *compose) start(ctx context.Context) (err error) {
 
 func (c *compose) close() {
 	c.progress.End()
+	for _, end := range c.ends {
+		end()
+	}
 	if c.client != nil {
 		_ = c.client.Close() // what is measured is measured
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 // floors are the baselines: over NATS, in two forms, and over TCP.
-func (c *compose) floors(ctx context.Context) ([]*load, error) {
+func (c *compose) floors(context.Context) ([]*load, error) {
 	var loads []*load
 	if c.wanted(caseFloor, caseFloorRequest) {
 		procs := map[string]*node{"nats": c.nats}
@@ -36,7 +36,7 @@ func (c *compose) floors(ctx context.Context) ([]*load, error) {
 		if err != nil {
 			return nil, fault.New(fault.Unreachable, "floor: %w", err)
 		}
-		context.AfterFunc(ctx, nc.Close)
+		c.ends = append(c.ends, nc.Close)
 		call, err := c.bareNATS(nc)
 		if err != nil {
 			return nil, err
@@ -45,7 +45,7 @@ func (c *compose) floors(ctx context.Context) ([]*load, error) {
 		loads = append(loads, c.loops(caseFloorRequest, procs, c.bareRequest(nc))...)
 	}
 	if c.wanted(caseTCP) {
-		procs, call, err := c.bareTCP(ctx)
+		procs, call, err := c.bareTCP()
 		if err != nil {
 			return nil, err
 		}
@@ -120,12 +120,12 @@ func await[T any](ctx context.Context, answers <-chan T) (T, error) {
 }
 
 // bareTCP is the same over bare connections: client to A, A to B, B to client.
-func (c *compose) bareTCP(ctx context.Context) (map[string]*node, func(context.Context, int) error, error) {
+func (c *compose) bareTCP() (map[string]*node, func(context.Context, int) error, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, fault.New(fault.Unavailable, "tcp: %w", err)
 	}
-	context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer func() { _ = l.Close() }() // one connection is all that comes
 	procs := map[string]*node{}
 	address := l.Addr().String()
 	for _, role := range []string{roleTCPSecond, roleTCPFirst} {
@@ -143,12 +143,16 @@ func (c *compose) bareTCP(ctx context.Context) (map[string]*node, func(context.C
 	if err != nil {
 		return nil, nil, fault.New(fault.Unreachable, "tcp: %w", err)
 	}
-	context.AfterFunc(ctx, func() { _ = in.Close(); _ = out.Close() })
 	answers := make([]chan uint64, maxOutstanding())
 	for i := range answers {
 		answers[i] = make(chan uint64, 1)
 	}
-	go receiveFrames(in, answers)
+	received := make(chan struct{})
+	go func() {
+		defer close(received)
+		receiveFrames(in, answers)
+	}()
+	c.ends = append(c.ends, func() { _, _ = in.Close(), out.Close(); <-received })
 	var mu sync.Mutex // guards out
 	return procs, func(ctx context.Context, worker int) error {
 		x := c.argument()

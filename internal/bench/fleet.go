@@ -172,13 +172,6 @@ func (n *node) stop() {
 	}
 }
 
-// stop ends a node before the others.
-func (f *fleet) stop(n *node) {
-	if n != nil {
-		n.stop()
-	}
-}
-
 // Close ends every node, the last started first, and returns when all are gone. Idempotent.
 func (f *fleet) Close() {
 	f.mu.Lock()

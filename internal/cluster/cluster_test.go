@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -431,5 +432,20 @@ func BenchmarkChain16(b *testing.B) {
 		if _, err := c.Client.CallDAG(ctx, "chain", client.Inputs{"x": 3}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestGoexit has a function end its goroutine: its call fails, its slot comes back.
+func TestGoexit(t *testing.T) {
+	ctx, c := start(t, cluster.Config{Executor: cluster.ExecutorConfig{Slots: 2}})
+	register(ctx, t, c, "leaves", client.Native(func(fn.Context, int) (int, error) { runtime.Goexit(); return 0, nil }))
+	register(ctx, t, c, "increment", client.Native(increment))
+	for range 5 {
+		if _, err := client.Call[int](ctx, c.Client, "leaves", 1); !fault.Is(err, fault.FunctionExited) {
+			t.Fatal(err)
+		}
+	}
+	if n, err := client.Call[int](ctx, c.Client, "increment", 1); err != nil || n != 2 {
+		t.Fatalf("%d, %v", n, err)
 	}
 }

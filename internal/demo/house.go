@@ -60,6 +60,16 @@ func (h *house) invocations() (n uint64) {
 	return n
 }
 
+// executors prints what each executor has done so far.
+func (d *demo) executors() {
+	w := d.table("executor", "calls so far", "reads from its cache", "from the store", "held in memory")
+	for _, e := range d.Executors() {
+		s := e.Cache.Stats()
+		w.row(e.Name(), e.Invocations(), s.Hits, s.Reads, megabytes(s.Bytes))
+	}
+	w.end()
+}
+
 // close ends everything and removes the state.
 func (h *house) close() error {
 	var errs []error

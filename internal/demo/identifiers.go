@@ -15,7 +15,7 @@ import (
 )
 
 // putsAtOnce is how many files are on their way to the store at a time: enough to share an fsync.
-const putsAtOnce = 256
+const putsAtOnce = 64
 
 // identifiers counts the identifiers of all files on the cluster, and then in one thread.
 func (d *demo) identifiers(ctx context.Context, root string, files []file) (Identifiers, error) {
@@ -103,6 +103,7 @@ func (d *demo) countAll(ctx context.Context, refs []client.Ref) (r Identifiers, 
 	stop()
 	d.phase("run", time.Since(began), "%d calls on %d executors", calls(out.Stats()), executors)
 	d.nodes(out.Stats())
+	d.executors()
 	return r, nil
 }
 

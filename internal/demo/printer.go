@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -15,13 +16,19 @@ import (
 type printer struct {
 	out  io.Writer
 	bars io.Writer // nil for none
+	slow bool      // bars go to a file or a pipe: draw them seldom
 }
 
 func newPrinter(out, bars io.Writer) *printer {
 	if out == nil {
 		out = io.Discard
 	}
-	return &printer{out, bars}
+	file, ok := bars.(*os.File)
+	if !ok {
+		return &printer{out, bars, true}
+	}
+	info, err := file.Stat()
+	return &printer{out, bars, err != nil || info.Mode()&os.ModeCharDevice == 0}
 }
 
 func (p *printer) line(format string, args ...any) { _, _ = fmt.Fprintf(p.out, format+"\n", args...) }
@@ -39,13 +46,17 @@ func (p *printer) bar(what string, most int64, bytes bool) *bar {
 	if p.bars == nil {
 		return &bar{}
 	}
+	throttle := 100 * time.Millisecond
+	if p.slow {
+		throttle = 2 * time.Second
+	}
 	return &bar{progressbar.NewOptions64(most,
 		progressbar.OptionSetDescription(fmt.Sprintf("  %-10s", what)),
 		progressbar.OptionSetWriter(p.bars),
 		progressbar.OptionShowBytes(bytes),
 		progressbar.OptionShowCount(),
 		progressbar.OptionSetWidth(30),
-		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionThrottle(throttle),
 		progressbar.OptionClearOnFinish(),
 	)}
 }
@@ -81,10 +92,27 @@ func calls(stats []client.NodeStat) (n int) {
 
 // nodes prints where the time of a run went.
 func (p *printer) nodes(stats []client.NodeStat) {
-	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "    node\tcalls\tinside the function\twaiting for a slot\tlongest call\t")
+	w := p.table("node", "calls", "inside the function", "longest", "mean wait for a slot")
 	for _, s := range stats {
-		_, _ = fmt.Fprintf(w, "    %s\t%d\t%s\t%s\t%s\t\n", s.Node, s.Calls, short(s.Busy), short(s.Wait), short(s.Max))
+		w.row(s.Node, s.Calls, short(s.Busy), short(s.Max), short(s.Wait/time.Duration(max(s.Calls, 1))))
 	}
-	_ = w.Flush()
+	w.end()
 }
+
+// table is aligned when it ends.
+type table struct{ w *tabwriter.Writer }
+
+func (p *printer) table(heads ...any) table {
+	t := table{tabwriter.NewWriter(p.out, 0, 0, 3, ' ', tabwriter.AlignRight)}
+	t.row(heads...)
+	return t
+}
+
+func (t table) row(cells ...any) {
+	for _, c := range cells {
+		_, _ = fmt.Fprintf(t.w, "%v\t", c)
+	}
+	_, _ = fmt.Fprintln(t.w)
+}
+
+func (t table) end() { _ = t.w.Flush() }

@@ -35,10 +35,11 @@ type Options struct {
 // same output. The name section keeps the names of functions; all other custom sections are dropped, because the
 // debug information in them no longer fits.
 //
-// It returns invalid_module where the module is not sound, uses what Squall does not run, imports a memory or a table
-// (whose size the caps would not bind), or already exports Options.Counter; too_large where it begins with more memory
-// or larger tables than the caps allow; invalid_argument for Options that make no sense. Safe for concurrent use; it
-// neither keeps nor changes wasm. Time and memory are proportional to the module's length: about 100 ms for 4 MB.
+// It returns invalid_module where the module is not sound, uses what Squall does not run, would compile for minutes,
+// imports a memory or a table (whose size the caps would not bind), or already exports Options.Counter; too_large where
+// it begins with more memory or larger tables than the caps allow; invalid_argument for Options that make no sense. Safe
+// for concurrent use; it neither keeps nor changes wasm. Time and memory are proportional to the module's length: about
+// 4 ms for each megabyte.
 func Meter(wasm []byte, o Options) ([]byte, error) {
 	if o.Every == 0 {
 		o.Every = DefaultEvery

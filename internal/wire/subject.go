@@ -12,6 +12,7 @@ package wire
 //	squall.<ns>.gone.<node>.<peer> the transport's own "no responders", to the sender of a frame
 //	squall.<ns>.hb.<executor>      Heartbeat, to all coordinators
 //	squall.<ns>.reply.<client>     Outcome, to one client
+//	squall.<ns>.reply.<client>.<run> the transport's own "no responders", to the sender of a call
 type Subjects struct{ prefix string }
 
 // In gives the subjects of a namespace, whose name the caller has checked.
