@@ -71,9 +71,11 @@ func Join(ctx context.Context, url string, cfg JoinConfig) (j *Joined, err error
 		}
 		ec.Runtimes = []runtime.Runtime{j.wasm}
 	}
-	if j.node, err = cluster.StartExecutor(j.backbone, ec); err != nil {
-		return j, err
+	node, err := cluster.StartExecutor(j.backbone, ec)
+	if err != nil {
+		return j, err // what it gives then is closed already
 	}
+	j.node = node
 	natives.OnChange(j.node.Announce)
 	j.Client, err = client.Over(j.backbone, natives, cfg.Logger)
 	return j, err

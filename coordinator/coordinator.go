@@ -9,10 +9,13 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/bus"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/link"
 	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/value"
 )
 
 const (
@@ -65,7 +68,6 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 	}
 	c := &Coordinator{
 		cfg: cfg, log: cfg.Logger.With("coordinator", cfg.Name), subjects: wire.In(cfg.Namespace),
-		self:     wire.Peer{Name: cfg.Name, Incarnation: uint64(time.Now().UnixNano())},
 		registry: newRegistry(cfg.System), members: newMembers(cfg.Suspect, cfg.Dead),
 		runs: map[id.Run]*run{}, probing: map[wire.Peer]bool{}, moved: make(chan struct{}),
 	}
@@ -80,13 +82,17 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 
 func (c *Coordinator) start(ctx context.Context) error {
 	stopWatch := context.AfterFunc(ctx, c.stop) // the watch outlives the start
-	if err := c.registry.load(c.ctx); err != nil {
+	if err := c.registry.load(c.ctx, c.work.Go); err != nil {
+		return err
+	}
+	life, err := incarnation(c.ctx, c.cfg.System, c.cfg.Name)
+	if err != nil {
 		return err
 	}
 	if !stopWatch() {
 		return ctx.Err()
 	}
-	var err error
+	c.self = wire.Peer{Name: c.cfg.Name, Incarnation: life}
 	c.mux, err = link.New(link.Config{
 		Bus: c.cfg.Bus, Subjects: c.subjects, Self: c.self, Handle: c.handle, Lost: c.linkLost, Logger: c.log,
 	})
@@ -111,6 +117,33 @@ func (c *Coordinator) start(ctx context.Context) error {
 	c.work.Go(c.ticks)
 	c.work.Go(c.adopt)
 	return nil
+}
+
+// incarnation draws the number of a coordinator's life. Executors take no messages of a life that is earlier than one
+// they have known, and nobody fences a coordinator: so the number grows even where the clock was set back.
+func incarnation(ctx context.Context, store kvs.Store, name string) (uint64, error) {
+	key := kvs.Key(wire.IncarnationKey(name))
+	for {
+		last := int64(0)
+		e, err := store.Get(ctx, key)
+		if err == nil {
+			last, err = value.As[int64](e.Value)
+		}
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return 0, err
+		}
+		next := max(last+1, time.Now().UnixNano())
+		v, err := value.Of(next)
+		if err != nil {
+			return 0, err
+		}
+		if _, err = store.CompareAndSet(ctx, key, v, e.Revision, kvs.PutOptions{}); err == nil {
+			return uint64(next), nil
+		}
+		if !fault.Is(err, fault.Conflict) {
+			return 0, err
+		}
+	}
 }
 
 // Close stops taking calls and leaves its open runs to whoever adopts them. It waits for its goroutines. Idempotent.

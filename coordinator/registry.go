@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/executor/runtime"
@@ -57,45 +58,111 @@ func newRegistry(store kvs.Store) *registry {
 	}
 }
 
-// load reads what is registered, and watches it until ctx ends, on goroutines that start runs.
+// load reads what is registered, and follows it until ctx ends, on goroutines that start runs.
 func (r *registry) load(ctx context.Context, start func(func())) error {
-	var watches []<-chan kvs.Entry
 	for _, prefix := range []kvs.Key{wire.FunctionPrefix, wire.GraphPrefix} {
-		w, err := r.store.Watch(ctx, prefix)
+		changes, err := r.read(ctx, prefix)
 		if err != nil {
 			return err
 		}
-		watches = append(watches, w)
-		for cursor := ""; ; {
-			page, err := r.store.List(ctx, prefix, cursor, 1000)
-			if err != nil {
-				return err
-			}
-			for _, k := range page.Keys {
-				e, err := r.store.Get(ctx, k)
-				if fault.Is(err, fault.NotFound) {
-					continue
-				}
-				if err != nil {
-					return err
-				}
-				if err := r.take(e); err != nil {
-					return fault.New(fault.Unsupported, "registered record %s: %w", k, err)
-				}
-			}
-			if cursor = page.Next; cursor == "" {
-				break
+		start(func() { r.follow(ctx, prefix, changes) })
+	}
+	return nil
+}
+
+// follow takes in changes. A watch that is lost, with the store or because too much has changed at once, is begun anew.
+func (r *registry) follow(ctx context.Context, prefix kvs.Key, changes <-chan kvs.Entry) {
+	for {
+		for e := range changes {
+			_ = r.take(e) // a record that does not decode was written by a later release; the one known stays
+		}
+		for changes = nil; changes == nil; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(rewatch):
+				changes, _ = r.read(ctx, prefix) // tried again until the store is back
 			}
 		}
 	}
-	for _, w := range watches {
-		start(func() {
-			for e := range w {
-				_ = r.take(e) // a record that does not decode was written by a later release; the one known stays
+}
+
+// rewatch is the pause before a lost watch is begun anew.
+const rewatch = 500 * time.Millisecond
+
+// read takes in what is registered under a prefix, and gives the changes from then on.
+func (r *registry) read(ctx context.Context, prefix kvs.Key) (<-chan kvs.Entry, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	changes, err := r.store.Watch(ctx, prefix)
+	if err == nil {
+		err = r.list(ctx, prefix)
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	context.AfterFunc(ctx, cancel)
+	return changes, nil
+}
+
+func (r *registry) list(ctx context.Context, prefix kvs.Key) error {
+	gone := r.known(prefix)
+	for cursor := ""; ; {
+		page, err := r.store.List(ctx, prefix, cursor, 1000)
+		if err != nil {
+			return err
+		}
+		for _, k := range page.Keys {
+			delete(gone, k)
+			if err := r.refresh(ctx, k); err != nil {
+				return err
 			}
-		})
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	for k := range gone { // deleted while nobody watched, or put while the listing was made
+		if err := r.refresh(ctx, k); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// refresh takes in one record as it is now.
+func (r *registry) refresh(ctx context.Context, k kvs.Key) error {
+	e, err := r.store.Get(ctx, k)
+	if fault.Is(err, fault.NotFound) {
+		r.mu.RLock()
+		e = kvs.Entry{Key: k, Revision: r.taken[k], Deleted: true}
+		r.mu.RUnlock()
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.take(e); err != nil {
+		return fault.New(fault.Unsupported, "registered record %s: %w", k, err)
+	}
+	return nil
+}
+
+// known gives the records under a prefix that are in the maps.
+func (r *registry) known(prefix kvs.Key) map[kvs.Key]bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out := map[kvs.Key]bool{}
+	if prefix == wire.FunctionPrefix {
+		for name := range r.functions {
+			out[kvs.Key(wire.FunctionKey(name))] = true
+		}
+		return out
+	}
+	for name := range r.graphs {
+		out[kvs.Key(wire.GraphKey(name))] = true
+	}
+	return out
 }
 
 // take applies one stored record.
@@ -106,7 +173,7 @@ func (r *registry) take(e kvs.Entry) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e.Revision < r.taken[e.Key] {
+	if known := r.taken[e.Key]; e.Revision < known || e.Revision == known && !e.Deleted {
 		return nil
 	}
 	r.taken[e.Key] = e.Revision
@@ -176,7 +243,7 @@ func (r *registry) remove(ctx context.Context, key string, missing error) error 
 	if err := r.store.Delete(ctx, e.Key, 0); err != nil {
 		return err
 	}
-	return r.take(kvs.Entry{Key: e.Key, Deleted: true})
+	return r.take(kvs.Entry{Key: e.Key, Revision: e.Revision, Deleted: true})
 }
 
 // pinned gives a call's pin if its spec is stored already; nil says that pin has to do work.

@@ -230,9 +230,11 @@ func (c *Coordinator) placeLocked(r *run) {
 	for _, s := range sites {
 		c.members.assign(s, 1)
 	}
-	for _, refs := range p.refs {
+	for source, refs := range p.refs {
 		for _, ref := range refs {
-			c.hints.Add(ref, sites[plan.Home[0]].Name)
+			for _, consumer := range r.pin.graph.Consumers(source) {
+				c.hints.Add(ref, sites[plan.Home[consumer.Node]].Name)
+			}
 		}
 	}
 	h := c.headerLocked(r)

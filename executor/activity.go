@@ -25,6 +25,8 @@ type activity struct {
 	ctx     context.Context // ends with the run
 	end     context.CancelCauseFunc
 	started time.Time
+	depth   int // of the header, which changes with the plan; these do not
+	trace   bool
 
 	mu      sync.Mutex // guards what follows
 	header  wire.Header
@@ -62,7 +64,7 @@ func newActivity(e *Executor, h *wire.Header) *activity {
 	}
 	now := time.Now()
 	a := &activity{
-		e: e, run: h.Run, started: now, header: *h, self: self,
+		e: e, run: h.Run, started: now, header: *h, self: self, depth: h.Depth, trace: h.Trace,
 		until: h.Remaining.Deadline(now), sites: h.Executors[:len(h.Executors):len(h.Executors)],
 	}
 	a.ctx, a.end = context.WithCancelCause(context.Background())
@@ -103,8 +105,15 @@ func (a *activity) load() {
 		err = a.header.Plan.Check(s.graph, len(a.header.Executors))
 	}
 	if err != nil {
+		a.mu.Lock()
+		over := a.over
+		a.mu.Unlock()
+		if over { // that is why; somebody else answers
+			return
+		}
 		a.e.log.Error("a run cannot start", "run", a.run, "err", err)
 		a.fail(fault.From(err))
+		a.e.abandon(a) // a new plan for this site tries again
 		return
 	}
 	a.mu.Lock()
@@ -285,7 +294,9 @@ func (a *activity) drop(why error) {
 		t.Stop()
 	}
 	for _, p := range extra {
-		a.e.send(p, &wire.Release{Runs: []id.Run{a.run}})
+		if p.Name != "" {
+			a.e.send(p, &wire.Release{Runs: []id.Run{a.run}})
+		}
 	}
 }
 

@@ -172,11 +172,13 @@ func (i *invocation) overdue() {
 		stuck := i.e.stuck.Add(1)
 		i.e.log.Warn("a native function ignores the end of its context and keeps its slot; let it watch c.Done()",
 			"fn", i.call.function.Name, "run", i.call.run, "stuck", stuck)
+		why := fault.From(ended(i.Context, context.Cause(i.Context))).With(func(f *fault.Error) {
+			f.Run, f.Function, f.Executor = i.RunID(), i.call.function.Name, i.e.cfg.Name
+		})
 		if home := i.call.home; home != nil { // the try has failed, though the function has not returned
-			why := fault.From(ended(i.Context, context.Cause(i.Context))).With(func(f *fault.Error) {
-				f.Run, f.Function, f.Executor = i.RunID(), i.call.function.Name, i.e.cfg.Name
-			})
 			home.advance(home.failed(i.call.invocation, why))
+		} else if i.call.late != nil {
+			i.call.late(why)
 		}
 	})
 }

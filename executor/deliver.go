@@ -46,7 +46,7 @@ func (a *activity) fetch(values []wire.Sourced) {
 			}
 		}
 		if err != nil {
-			a.advance(dag.Event{Kind: dag.Cancelled, Err: fault.From(err).With(func(e *fault.Error) { e.Node = a.spec.graph.SourceName(s.Source) })})
+			a.giveUp(s.Source, err)
 			return
 		}
 		a.advance(dag.Event{Kind: dag.Arrived, Source: s.Source, Value: v})
@@ -56,9 +56,9 @@ func (a *activity) fetch(values []wire.Sourced) {
 
 // pass sends a node's output to another site of the run.
 func (a *activity) pass(c dag.Command) {
-	values, err := a.out(c.Value)
+	values, err := a.out(a.lasts(), c.Value)
 	if err != nil {
-		a.advance(dag.Event{Kind: dag.Cancelled, Err: fault.From(err).With(func(e *fault.Error) { e.Node = a.spec.graph.SourceName(c.Source) })})
+		a.giveUp(c.Source, err)
 		return
 	}
 	a.mu.Lock()
@@ -68,18 +68,37 @@ func (a *activity) pass(c dag.Command) {
 	a.e.send(a.site(c.Site), m)
 }
 
-// out encodes values for a message; large ones are stored for as long as the run may last.
-func (a *activity) out(vs ...value.Value) ([]wire.Value, error) {
+// giveUp ends the run because a value can neither be had nor passed on. The collector answers, wherever it is.
+func (a *activity) giveUp(s dag.Source, err error) {
+	why := fault.From(err).With(func(e *fault.Error) { e.Node = a.spec.graph.SourceName(s) })
+	a.mu.Lock()
+	collector, epoch, over := a.header.Plan.Collector, a.header.Plan.Epoch, a.over
+	a.mu.Unlock()
+	if over {
+		return
+	}
+	if collector != a.self {
+		a.e.send(a.site(collector), &wire.Failure{Run: a.run, Epoch: epoch, Err: why})
+	}
+	a.advance(dag.Event{Kind: dag.Cancelled, Err: why})
+}
+
+// lasts is how long the run may, and a recovery after it.
+func (a *activity) lasts() time.Duration {
+	if a.until.IsZero() {
+		return 0 // offload's default
+	}
+	return lingering + time.Until(a.until)
+}
+
+// out encodes values for a message; large ones are stored and kept for so long.
+func (a *activity) out(keep time.Duration, vs ...value.Value) ([]wire.Value, error) {
 	for _, v := range vs {
 		if n := int64(v.Size()); n > a.e.cfg.MaxOutput {
 			return nil, fault.New(fault.TooLarge, "a value of %d bytes is over the limit of %d: store it under a key and pass a reference", n, a.e.cfg.MaxOutput)
 		}
 	}
-	ttl := lingering
-	if !a.until.IsZero() {
-		ttl += time.Until(a.until)
-	}
-	return a.e.cfg.Offload.Out(context.WithoutCancel(a.ctx), ttl, vs...)
+	return a.e.cfg.Offload.Out(context.WithoutCancel(a.ctx), max(keep, 0), vs...)
 }
 
 // held lists, for the owner's recovery, the sources whose values are here.
@@ -96,18 +115,18 @@ func (a *activity) held() []dag.Source {
 // replanned adopts a run's new plan.
 func (a *activity) replanned(m *wire.Replan) {
 	a.mu.Lock()
-	if m.Header.Plan.Epoch > a.header.Plan.Epoch {
+	if m.Header.Plan.Epoch >= a.header.Plan.Epoch {
 		if a.lost == nil {
 			a.lost = map[wire.Peer]bool{}
 		}
 		for _, s := range m.Lost {
-			if int(s) < len(a.sites) {
-				a.lost[a.sites[s]] = true
+			if s >= 0 && int(s) < len(m.Header.Executors) {
+				a.lost[m.Header.Executors[s]] = true
 			}
 		}
-		extra := a.extraLocked()
 		a.header = m.Header
-		a.sites = append(slices.Clip(slices.Clone(m.Header.Executors)), extra...)
+		extra := a.sites[min(len(m.Header.Executors), len(a.sites)):] // numbers are the owner's and stay
+		a.sites = append(slices.Clip(m.Header.Executors), extra...)
 	}
 	var now []func()
 	a.early = slices.DeleteFunc(a.early, func(w early) bool {
@@ -126,9 +145,10 @@ func (a *activity) replanned(m *wire.Replan) {
 	}
 }
 
-// welcome reports whether a peer's messages are still welcome: not those of one whose work was given to others.
-func (a *activity) welcome(p wire.Peer) bool {
+// welcome reports whether a peer's values are welcome: not those of one whose work was given to others, nor those of a
+// plan that is over. Who still follows an old plan passes its values again when the new one reaches it.
+func (a *activity) welcome(p wire.Peer, epoch uint32) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.lost[p]
+	return !a.lost[p] && epoch >= a.header.Plan.Epoch
 }

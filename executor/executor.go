@@ -42,7 +42,7 @@ type Executor struct {
 	mux       *link.Mux
 	runs      map[id.Run]*activity
 	visits    map[id.Run]*visit
-	ended     *lru.Cache[id.Run, struct{}]
+	ended     *lru.Cache[id.Run, uint32] // the epoch that ended
 	condition wire.Condition
 	idle      chan struct{} // closed when draining and no run is left
 	closed    bool
@@ -65,7 +65,7 @@ func New(cfg Config) (*Executor, error) {
 		self: wire.Peer{Name: cfg.Name, Incarnation: uint64(time.Now().UnixNano())},
 		runs: map[id.Run]*activity{}, visits: map[id.Run]*visit{}, condition: wire.Up,
 	}
-	e.ended, _ = lru.New[id.Run, struct{}](keepEnded) // only fails for a size below 1
+	e.ended, _ = lru.New[id.Run, uint32](keepEnded) // only fails for a size below 1
 	e.reports = newReports(e)
 	fences, err := cfg.Bus.Subscribe(e.subjects.Fence(cfg.Name), "", e.fenced)
 	if err != nil {

@@ -71,7 +71,7 @@ func (e *Executor) find(run id.Run) *activity {
 func (e *Executor) deliver(from wire.Peer, m *wire.Deliver) {
 	h := &m.Header
 	e.mu.Lock()
-	if e.closed || e.ended.Contains(h.Run) {
+	if e.closed || e.isOverLocked(h) {
 		e.mu.Unlock()
 		return
 	}
@@ -91,7 +91,7 @@ func (e *Executor) deliver(from wire.Peer, m *wire.Deliver) {
 	}
 	e.mu.Unlock()
 	a.post(h.Plan.Epoch, func() {
-		if a.welcome(from) {
+		if a.welcome(from, h.Plan.Epoch) {
 			a.arrived(m)
 		}
 	})
@@ -99,7 +99,11 @@ func (e *Executor) deliver(from wire.Peer, m *wire.Deliver) {
 
 // exec runs one item for a Map whose home is elsewhere.
 func (e *Executor) exec(from wire.Peer, m *wire.Exec) {
-	e.work.Go(func() { e.runItem(from, m) })
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if ctx := e.visitingLocked(m.Run); ctx != nil {
+		e.work.Go(func() { e.runItem(ctx, from, m) })
+	}
 }
 
 // result brings the result of an item that was delegated.
@@ -112,7 +116,11 @@ func (e *Executor) result(from wire.Peer, m *wire.Result) {
 // failure tells the collector that a node failed for good elsewhere.
 func (e *Executor) failure(m *wire.Failure) {
 	if a := e.find(m.Run); a != nil {
-		a.post(m.Epoch, func() { a.advance(dag.Event{Kind: dag.NodeFailed, Err: m.Err}) })
+		a.post(m.Epoch, func() {
+			if m.Epoch >= a.epoch() {
+				a.advance(dag.Event{Kind: dag.NodeFailed, Err: m.Err})
+			}
+		})
 	}
 }
 
@@ -125,7 +133,7 @@ func (e *Executor) release(m *wire.Release) {
 		if v := e.visits[run]; v != nil {
 			v.end(errReleased)
 		}
-		e.ended.Add(run, struct{}{})
+		e.ended.Add(run, a.endedEpoch())
 		e.signalIdleLocked()
 		e.mu.Unlock()
 		if a != nil {
@@ -143,7 +151,7 @@ func (e *Executor) cancel(m *wire.Cancel) {
 			return
 		}
 		e.mu.Lock()
-		e.ended.Add(m.Run, struct{}{}) // its first message may still be on the way
+		e.ended.Add(m.Run, firstOwner) // its first message may still be on the way
 		e.mu.Unlock()
 		return
 	}
@@ -165,16 +173,14 @@ func (e *Executor) query(from wire.Peer, m *wire.Query) {
 		e.send(from, &held)
 		return
 	}
-	a.post(a.epoch(), func() {
-		e.send(from, &wire.Held{Run: m.Run, Epoch: m.Epoch, Sources: a.held()})
-	})
+	e.send(from, &wire.Held{Run: m.Run, Epoch: m.Epoch, Sources: a.held()})
 }
 
 // replan gives a run's new plan after a loss; the run may be new here.
 func (e *Executor) replan(m *wire.Replan) {
 	h := &m.Header
 	e.mu.Lock()
-	if e.closed || e.ended.Contains(h.Run) {
+	if e.closed || e.isOverLocked(h) {
 		e.mu.Unlock()
 		return
 	}
@@ -190,6 +196,17 @@ func (e *Executor) replan(m *wire.Replan) {
 	a.post(a.epoch(), func() { a.replanned(m) })
 }
 
+// abandon lets go of a part of a run that goes on elsewhere, or begins here anew.
+func (e *Executor) abandon(a *activity) {
+	e.mu.Lock()
+	if e.runs[a.run] == a {
+		delete(e.runs, a.run)
+	}
+	e.signalIdleLocked()
+	e.mu.Unlock()
+	a.drop(errFenced)
+}
+
 // settle notes that a run has ended here.
 func (e *Executor) settle(a *activity) {
 	e.mu.Lock()
@@ -197,6 +214,24 @@ func (e *Executor) settle(a *activity) {
 	if e.runs[a.run] == a {
 		delete(e.runs, a.run)
 	}
-	e.ended.Add(a.run, struct{}{})
+	e.ended.Add(a.run, a.endedEpoch())
 	e.signalIdleLocked()
+}
+
+// firstOwner is the highest epoch that the first owner of a run gets to: an adoption leaves a gap of a thousand.
+const firstOwner = 999
+
+// endedEpoch is what to remember of a run that is over here: later messages of this owner's epochs are ignored, while
+// another owner may start the run again.
+func (a *activity) endedEpoch() uint32 {
+	if a == nil {
+		return firstOwner
+	}
+	return max(a.epoch(), firstOwner)
+}
+
+// isOverLocked reports whether the run has ended here as far as h's owner is concerned.
+func (e *Executor) isOverLocked(h *wire.Header) bool {
+	epoch, ok := e.ended.Get(h.Run)
+	return ok && h.Plan.Epoch <= epoch
 }

@@ -22,27 +22,36 @@ type call struct {
 	args       []value.Value
 	until      time.Time // the run's deadline; zero is none
 	depth      int
-	home       *activity // the node's, where it is on this executor
+	home       *activity   // the node's, where it is on this executor
+	late       func(error) // else: tells the home that the try has failed though the function has not returned
 }
 
 // work runs one invocation, and then whatever follows it on this node, with one slot.
 func (a *activity) work(c dag.Command) {
 	waited := time.Now()
-	leave, err := a.e.enter(a.ctx, a.spec.functions[c.Invocation.Node])
+	own, err := a.e.enter(a.ctx, a.spec.functions[c.Invocation.Node])
 	if err != nil {
 		a.advance(a.failed(c.Invocation, err))
 		return
 	}
-	defer leave()
+	defer a.e.slots.release()
 	running := true
 	defer func() {
+		if own != nil {
+			own.release()
+		}
 		if running { // runtime.Goexit: only deferred functions still run
 			a.advance(a.failed(c.Invocation, errGoexit))
 		}
 	}()
 	for ok := true; ok; {
 		var buf [4]dag.Command
-		c, ok = a.perform(a.step(a.run1(c, waited), buf[:0]), true)
+		ev := a.run1(c, waited)
+		if own != nil { // what follows is another function
+			own.release()
+			own = nil
+		}
+		c, ok = a.perform(a.step(ev, buf[:0]), true)
 		waited = time.Time{}
 	}
 	running = false
@@ -54,12 +63,12 @@ var errGoexit = fault.New(fault.FunctionExited, "the function ended its goroutin
 func (a *activity) run1(c dag.Command, waited time.Time) dag.Event {
 	call := call{
 		run: a.run, invocation: c.Invocation, function: a.spec.functions[c.Invocation.Node],
-		node: &a.spec.graph.Nodes[c.Invocation.Node], args: c.Args, until: a.until, depth: a.header.Depth,
+		node: &a.spec.graph.Nodes[c.Invocation.Node], args: c.Args, until: a.until, depth: a.depth,
 		home: a,
 	}
 	began := time.Now()
 	v, err := a.e.invoke(a.ctx, &call)
-	if a.header.Trace {
+	if a.trace {
 		var wait time.Duration
 		if !waited.IsZero() {
 			wait = began.Sub(waited)
@@ -78,9 +87,10 @@ func (a *activity) failed(inv dag.Invocation, err error) dag.Event {
 	return dag.Event{Kind: dag.Failed, Invocation: inv, Site: a.self, Err: fault.From(err)}
 }
 
-// enter waits for a slot, and for the function's own concurrency limit where it has one; leave gives both back.
-func (e *Executor) enter(ctx context.Context, f runtime.Spec) (leave func(), err error) {
-	own := e.limits.of(f)
+// enter waits for a slot, and for one of the function's own where its concurrency is limited. The caller gives both
+// back.
+func (e *Executor) enter(ctx context.Context, f runtime.Spec) (own *slots, err error) {
+	own = e.limits.of(f)
 	if own != nil {
 		if err := own.acquire(ctx); err != nil {
 			return nil, err
@@ -92,10 +102,7 @@ func (e *Executor) enter(ctx context.Context, f runtime.Spec) (leave func(), err
 		}
 		return nil, err
 	}
-	if own == nil {
-		return e.slots.release, nil
-	}
-	return func() { e.slots.release(); own.release() }, nil
+	return own, nil
 }
 
 // invoke resolves references, runs the function, and says where a failure happened. The caller holds a slot.
@@ -187,10 +194,16 @@ func ended(ctx context.Context, err error) error {
 // functionLimits are the concurrency limits of functions that have one.
 type functionLimits struct {
 	mu sync.Mutex // guards by
-	by map[string]*slots
+	by map[limited]*slots
 }
 
-func newFunctionLimits() *functionLimits { return &functionLimits{by: map[string]*slots{}} }
+// limited is a version of a function with a limit: the same code may be registered again with another one.
+type limited struct {
+	version string
+	slots   int
+}
+
+func newFunctionLimits() *functionLimits { return &functionLimits{by: map[limited]*slots{}} }
 
 func (l *functionLimits) none(f runtime.Spec) bool { return f.Limits.Slots == 0 }
 
@@ -200,10 +213,11 @@ func (l *functionLimits) of(f runtime.Spec) *slots {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.by[f.Version]
+	k := limited{f.Version, f.Limits.Slots}
+	s := l.by[k]
 	if s == nil {
 		s = newSlots(f.Limits.Slots, 16<<10)
-		l.by[f.Version] = s
+		l.by[k] = s
 	}
 	return s
 }

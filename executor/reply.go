@@ -33,7 +33,11 @@ func (a *activity) reply(c dag.Command) {
 }
 
 func (a *activity) encodeOutputs(outputs []value.Value) ([]wire.Value, *fault.Error) {
-	values, err := a.out(outputs...)
+	keep := a.lasts()
+	if a.recorded() {
+		keep = wire.RunRetention // what outlives its run is kept for as long as the record that refers to it
+	}
+	values, err := a.out(keep, outputs...)
 	if err != nil {
 		return nil, fault.From(err)
 	}
@@ -52,12 +56,16 @@ func (a *activity) finish(o *wire.Outcome) {
 	}
 	a.mu.Unlock()
 	if header.Mode.Recorded() {
-		recorded, err := a.e.record(&header, o)
-		if err != nil {
-			a.e.log.Error("the outcome of a run cannot be recorded; its owner will find out", "run", a.run, "err", err)
-			a.e.settle(a)
-			a.drop(errReleased)
+		recorded, err := a.record(&header, o)
+		if fault.Is(err, fault.Conflict) { // it is another owner's run by now, and perhaps this very executor's again
+			a.e.log.Info("a run that was adopted by another owner has ended here", "run", a.run)
+			a.e.abandon(a)
 			return
+		}
+		if err != nil {
+			a.e.log.Error("the outcome of a run cannot be recorded", "run", a.run, "err", err)
+			recorded = &wire.Outcome{Run: a.run, State: wire.Errored, Err: fault.New(fault.Unavailable,
+				"the run has ended, but its outcome cannot be stored: %w", err).With(func(e *fault.Error) { e.Run = a.run.String() })}
 		}
 		o = recorded
 	}
@@ -88,6 +96,23 @@ func (e *Executor) answer(to string, o *wire.Outcome) {
 	e.replies.keep(o.Run, bus.Msg{Subject: to, Data: b})
 	if err := e.cfg.Bus.Publish(bus.Msg{Subject: to, Data: b}); err != nil {
 		e.log.Warn("reply not sent; the caller asks again", "run", o.Run, "err", err)
+	}
+}
+
+// record stores an outcome, again and again for a while where the store does not answer: to lose it is to lose the run.
+func (a *activity) record(h *wire.Header, o *wire.Outcome) (*wire.Outcome, error) {
+	until := time.Now().Add(recordPatience)
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		recorded, err := a.e.record(h, o)
+		if !fault.Is(err, fault.Unavailable) && !fault.Is(err, fault.DeadlineExceeded) || time.Now().After(until) {
+			return recorded, err
+		}
+		a.e.log.Warn("the outcome of a run is not recorded yet", "run", a.run, "err", err)
+		select {
+		case <-time.After(pause):
+		case <-a.e.stop:
+			return nil, err
+		}
 	}
 }
 
@@ -127,9 +152,10 @@ func (e *Executor) record(h *wire.Header, o *wire.Outcome) (*wire.Outcome, error
 }
 
 const (
-	recordTimeout = 15 * time.Second
-	keepReplies   = 8 << 10
-	keepReplyMax  = 4 << 10 // bytes: a larger reply that was lost ends in outcome_unknown
+	recordTimeout  = 15 * time.Second
+	recordPatience = 2 * time.Minute
+	keepReplies    = 8 << 10
+	keepReplyMax   = 4 << 10 // bytes: a larger reply that was lost ends in outcome_unknown
 )
 
 // replies keeps what was answered lately. Safe for concurrent use.

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,10 +16,11 @@ type slots struct {
 	size     int
 	maxQueue int
 
-	mu    sync.Mutex // guards what follows
-	busy  int
-	queue []chan struct{} // waiters, the oldest at head
-	head  int
+	mu      sync.Mutex // guards what follows
+	busy    int
+	queue   []chan struct{} // waiters, the oldest at head; nil where one has given up
+	head    int
+	waiting int // in queue, without those that have given up
 }
 
 func newSlots(size, maxQueue int) *slots { return &slots{size: size, maxQueue: maxQueue} }
@@ -55,12 +57,13 @@ func (s *slots) enqueue(most int) (turn chan struct{}, err error) {
 		s.busy++
 		return nil, nil
 	}
-	if n := len(s.queue) - s.head; n >= most {
-		return nil, fault.New(fault.Overloaded, "%d invocations wait for a slot on this executor already: try again later", n).
+	if s.waiting >= most {
+		return nil, fault.New(fault.Overloaded, "%d invocations wait for a slot on this executor already: try again later", s.waiting).
 			With(func(e *fault.Error) { e.RetryAfter = time.Second })
 	}
 	turn = make(chan struct{}, 1)
 	s.queue = append(s.queue, turn)
+	s.waiting++
 	return turn, nil
 }
 
@@ -71,6 +74,11 @@ func (s *slots) leave(turn chan struct{}) bool {
 	for i := s.head; i < len(s.queue); i++ {
 		if s.queue[i] == turn {
 			s.queue[i] = nil // release skips it
+			s.waiting--
+			if places := len(s.queue) - s.head; places > 64 && s.waiting < places/2 {
+				kept := slices.DeleteFunc(s.queue[s.head:], func(turn chan struct{}) bool { return turn == nil })
+				s.queue = s.queue[:s.head+len(kept)]
+			}
 			return true
 		}
 	}
@@ -86,6 +94,7 @@ func (s *slots) release() {
 		s.queue[s.head] = nil
 		s.head++
 		if turn != nil {
+			s.waiting--
 			turn <- struct{}{}
 			s.compactLocked()
 			return
@@ -110,5 +119,5 @@ func (s *slots) compactLocked() {
 func (s *slots) load() (busy, queued int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.busy, len(s.queue) - s.head
+	return s.busy, s.waiting
 }

@@ -32,19 +32,22 @@ func (a *activity) spread(c dag.Command) {
 // affinity names an executor across runs, so that a Map's references go where an earlier run has taken them.
 func affinity(executor string) uint64 { return xxhash.Sum64String(executor) }
 
+// mostSites bounds the sites of a run, recoveries included.
+const mostSites = 1 << 16
+
 // offered takes in what the owner found.
 func (a *activity) offered(m *wire.Offers) {
 	var offers []dag.Offer
 	a.mu.Lock()
 	for _, o := range m.Offers {
-		site := slices.Index(a.sites, o.Executor)
-		if site < 0 {
-			site = len(a.sites)
-			a.sites = append(a.sites, o.Executor)
+		if o.Site < 0 || o.Site > mostSites || o.Site == a.self || a.lost[o.Executor] {
+			continue
 		}
-		if dag.Site(site) != a.self && !a.lost[o.Executor] {
-			offers = append(offers, dag.Offer{Site: dag.Site(site), Items: o.Items, Affinity: affinity(o.Executor.Name)})
+		for len(a.sites) <= int(o.Site) {
+			a.sites = append(a.sites, wire.Peer{}) // of other Maps' helpers, whom this site does not know
 		}
+		a.sites[o.Site] = o.Executor
+		offers = append(offers, dag.Offer{Site: o.Site, Items: o.Items, Affinity: affinity(o.Executor.Name)})
 	}
 	a.mu.Unlock()
 	a.advance(dag.Event{Kind: dag.Offered, Invocation: dag.Invocation{Node: m.Node}, Offers: offers})
@@ -52,7 +55,7 @@ func (a *activity) offered(m *wire.Offers) {
 
 // delegate sends one item of a Map to another executor.
 func (a *activity) delegate(c dag.Command) {
-	args, err := a.out(c.Args...)
+	args, err := a.out(a.lasts(), c.Args...)
 	if err != nil {
 		a.advance(dag.Event{Kind: dag.Failed, Invocation: c.Invocation, Site: c.Site, Err: fault.From(err)})
 		return
@@ -101,10 +104,11 @@ type visit struct {
 	items int
 }
 
-// visiting gives the context of a run's items here; leave it with left.
-func (e *Executor) visiting(run id.Run) context.Context {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// visitingLocked gives the context of a run's items here, or nil where none is to run; leave it with left.
+func (e *Executor) visitingLocked(run id.Run) context.Context {
+	if e.closed || e.ended.Contains(run) {
+		return nil
+	}
 	v := e.visits[run]
 	if v == nil {
 		v = &visit{}
@@ -130,26 +134,27 @@ func (e *Executor) left(run id.Run) {
 }
 
 // runItem runs one item for a Map whose home is elsewhere, and sends the result there.
-func (e *Executor) runItem(home wire.Peer, m *wire.Exec) {
-	ctx := e.visiting(m.Run)
+func (e *Executor) runItem(ctx context.Context, home wire.Peer, m *wire.Exec) {
 	defer e.left(m.Run)
-	res := &wire.Result{Run: m.Run, Epoch: m.Epoch, Invocation: m.Invocation, Err: errGoexit}
-	defer func() { // also after runtime.Goexit
+	res := &wire.Result{Run: m.Run, Epoch: m.Epoch, Invocation: m.Invocation, Err: errGoexit} // unless the item returns
+	defer func() {
 		if ctx.Err() == nil { // else the home has let go of the run
 			e.send(home, res)
 		}
 	}()
-	v, err := e.item(ctx, m, res)
+	v, err := e.item(ctx, home, m, res)
 	if err == nil {
 		var out []wire.Value
 		if out, err = e.cfg.Offload.Out(context.WithoutCancel(ctx), lingering+time.Duration(m.Remaining), v); err == nil {
-			res.Value = out[0]
+			res.Value, res.Err = out[0], nil
 		}
 	}
-	res.Err = fault.From(err)
+	if err != nil {
+		res.Err = fault.From(err)
+	}
 }
 
-func (e *Executor) item(ctx context.Context, m *wire.Exec, res *wire.Result) (value.Value, error) {
+func (e *Executor) item(ctx context.Context, home wire.Peer, m *wire.Exec, res *wire.Result) (value.Value, error) {
 	s, err := e.library.spec(ctx, m.Spec)
 	if err != nil {
 		return value.Value{}, err
@@ -164,13 +169,19 @@ func (e *Executor) item(ctx context.Context, m *wire.Exec, res *wire.Result) (va
 	call := call{
 		run: m.Run, invocation: m.Invocation, function: s.functions[m.Invocation.Node],
 		node: &s.graph.Nodes[m.Invocation.Node], args: args, until: m.Remaining.Deadline(time.Now()), depth: m.Depth,
+		late: func(err error) {
+			e.send(home, &wire.Result{Run: m.Run, Epoch: m.Epoch, Invocation: m.Invocation, Err: fault.From(err)})
+		},
 	}
 	waited := time.Now()
-	leave, err := e.enter(ctx, call.function)
+	own, err := e.enter(ctx, call.function)
 	if err != nil {
 		return value.Value{}, err
 	}
-	defer leave()
+	defer e.slots.release()
+	if own != nil {
+		defer own.release()
+	}
 	began := time.Now()
 	v, err := e.invoke(ctx, &call)
 	res.Busy, res.Wait = int64(time.Since(began)), int64(began.Sub(waited))

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -128,12 +129,12 @@ func bare(cfg nodeConfig) (end func() error, err error) {
 const workerBytes = 2
 
 // relay is A or B over bare TCP: it listens, and passes on to the next address.
-func relay(cfg nodeConfig) (address string, end func() error, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func relay(ctx context.Context, cfg nodeConfig) (address string, end func() error, err error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fault.New(fault.Unavailable, "floor: %w", err)
 	}
-	next, err := net.Dial("tcp", cfg.URL)
+	next, err := new(net.Dialer).DialContext(ctx, "tcp", cfg.URL)
 	if err != nil {
 		return "", nil, errors.Join(fault.New(fault.Unreachable, "floor: %w", err), l.Close())
 	}

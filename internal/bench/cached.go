@@ -57,39 +57,66 @@ type found struct {
 	Reads   int
 	Hits    int       // reads answered from the cache's memory
 	Mallocs float64   // a read
-	Chunks  []float64 // nanoseconds a read, of chunkReads reads each
+	Cached  []float64 // nanoseconds a read, of chunkReads reads each
+	Bare    []float64 // the same from a Go map of copies: what memory itself takes
 }
 
 // chunkReads reads are timed together: a look at the clock costs as much as a tenth of a read.
 const chunkReads = 64
 
-// readCached reads keys through the node's cache, and every byte of every value.
+// readCached reads keys through the node's cache, and every byte of every value; and then the same from a Go map.
 func (m *member) readCached(c fn.Context, d draw) (found, error) {
 	numbers := d.numbers()
 	keys := make([]string, len(numbers))
 	for i, k := range numbers {
 		keys[i] = cacheKey(k)
 	}
-	out := found{Reads: len(keys), Chunks: make([]float64, 0, len(keys)/chunkReads)}
+	out := found{Reads: len(keys)}
 	hits := m.node.Cache.Stats().Hits
-	var before, after runtime.MemStats
-	runtime.GC() // the memory that preparing took is not the reads' to collect
-	runtime.ReadMemStats(&before)
-	for rest := keys; len(rest) > 0; {
-		n := min(chunkReads, len(rest))
-		began := time.Now()
-		for _, key := range rest[:n] {
-			b, err := fn.Get[[]byte](c, key)
-			if err != nil {
-				return found{}, err
-			}
-			out.Sum += sumWords(b)
-		}
-		out.Chunks = append(out.Chunks, float64(time.Since(began))/float64(n))
-		rest = rest[n:]
+	var err error
+	var sum uint64
+	out.Mallocs = mallocs(func() {
+		out.Cached, out.Sum, err = timed(keys, func(key string) ([]byte, error) { return fn.Get[[]byte](c, key) })
+	}) / float64(len(keys))
+	if err != nil {
+		return found{}, err
 	}
-	runtime.ReadMemStats(&after)
 	out.Hits = int(m.node.Cache.Stats().Hits - hits)
-	out.Mallocs = float64(after.Mallocs-before.Mallocs) / float64(len(keys))
-	return out, nil
+	if len(m.copies) < d.Keys {
+		m.copies = make(map[string][]byte, d.Keys)
+		for k := range d.Keys {
+			m.copies[cacheKey(k)] = cachedValue(k)
+		}
+	}
+	out.Bare, sum, err = timed(keys, func(key string) ([]byte, error) { return m.copies[key], nil })
+	return out, check(sum, out.Sum, err)
+}
+
+// mallocs counts what this process allocates while f runs.
+func mallocs(f func()) float64 {
+	var before, after runtime.MemStats
+	runtime.GC() // what was prepared is not f's to collect
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs - before.Mallocs)
+}
+
+// timed reads keys, and gives the nanoseconds that a read takes, by chunks, and the sum of all words.
+func timed(keys []string, get func(key string) ([]byte, error)) (chunks []float64, sum uint64, err error) {
+	chunks = make([]float64, 0, len(keys)/chunkReads+1)
+	for len(keys) > 0 {
+		n := min(chunkReads, len(keys))
+		began := time.Now()
+		for _, key := range keys[:n] {
+			b, err := get(key)
+			if err != nil {
+				return nil, 0, err
+			}
+			sum += sumWords(b)
+		}
+		chunks = append(chunks, float64(time.Since(began))/float64(n))
+		keys = keys[n:]
+	}
+	return chunks, sum, nil
 }

@@ -152,10 +152,23 @@ func (s Compose) Run(ctx context.Context) (r *Report, err error) {
 
 // start starts the processes that all cases share.
 func (c *compose) start(ctx context.Context) (err error) {
+	env := c.report.Env
+	env["calls"], env["quick"], env["durability"] = c.Calls, c.Quick, "durable"
+	env["argument_bytes"], env["result_bytes"] = argBytes, resultBytes
+	if fs := filesystem(c.dir); fs != "" {
+		env["store_filesystem"] = fs
+	}
+	calls := c.wanted(caseSame, caseCross, caseNative, caseWasm, caseWasmBytes, caseWasmStruct, caseDurable, caseKill)
+	if !calls && !c.wanted(caseFloor, caseFloorRequest) {
+		return nil
+	}
 	c.progress.Begin("start processes", -1)
 	store := filepath.Join(c.dir, "nats")
 	if c.nats, c.url, err = c.fleet.start(nodeConfig{Role: roleNATS, Dir: store}); err != nil {
 		return err
+	}
+	if !calls {
+		return nil
 	}
 	if c.owner, _, err = c.fleet.start(nodeConfig{Role: roleCoordinator, URL: c.url}); err != nil {
 		return err
@@ -171,16 +184,8 @@ func (c *compose) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.client, err = client.Connect(ctx, c.url); err != nil {
-		return err
-	}
-	env := c.report.Env
-	env["calls"], env["quick"], env["durability"] = c.Calls, c.Quick, "durable"
-	env["argument_bytes"], env["result_bytes"] = argBytes, resultBytes
-	if fs := filesystem(c.dir); fs != "" {
-		env["store_filesystem"] = fs
-	}
-	return nil
+	c.client, err = client.Connect(ctx, c.url)
+	return err
 }
 
 func (c *compose) close() {
@@ -319,6 +324,7 @@ func (c *compose) ratios() {
 	r.ratio("compose_same_over_floor", row(caseSame, 1), row(caseFloor, 1), p50)
 	r.ratio("compose_cross_over_floor", row(caseCross, 1), row(caseFloor, 1), p50)
 	r.ratio("throughput32_over_floor", row(caseSame, 32), row(caseFloor, 32), ops)
+	r.ratio("throughput32_over_floor_request", row(caseSame, 32), row(caseFloorRequest, 32), ops)
 	r.ratio("throughput32_cross_over_floor", row(caseCross, 32), row(caseFloor, 32), ops)
 	r.figure("durable_p50_us", row(caseDurable, 1), p50)
 	r.figure("durable32_ops", row(caseDurable, 32), ops)

@@ -21,7 +21,7 @@ import (
 )
 
 // floors are the baselines: over NATS, in two forms, and over TCP.
-func (c *compose) floors(context.Context) ([]*load, error) {
+func (c *compose) floors(ctx context.Context) ([]*load, error) {
 	var loads []*load
 	if c.wanted(caseFloor, caseFloorRequest) {
 		procs := map[string]*node{"nats": c.nats}
@@ -45,7 +45,7 @@ func (c *compose) floors(context.Context) ([]*load, error) {
 		loads = append(loads, c.loops(caseFloorRequest, procs, c.bareRequest(nc))...)
 	}
 	if c.wanted(caseTCP) {
-		procs, call, err := c.bareTCP()
+		procs, call, err := c.bareTCP(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -120,8 +120,8 @@ func await[T any](ctx context.Context, answers <-chan T) (T, error) {
 }
 
 // bareTCP is the same over bare connections: client to A, A to B, B to client.
-func (c *compose) bareTCP() (map[string]*node, func(context.Context, int) error, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func (c *compose) bareTCP(ctx context.Context) (map[string]*node, func(context.Context, int) error, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, fault.New(fault.Unavailable, "tcp: %w", err)
 	}
@@ -139,7 +139,7 @@ func (c *compose) bareTCP() (map[string]*node, func(context.Context, int) error,
 	if err != nil {
 		return nil, nil, fault.New(fault.Unavailable, "tcp: %w", err)
 	}
-	out, err := net.Dial("tcp", address)
+	out, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, nil, fault.New(fault.Unreachable, "tcp: %w", err)
 	}
@@ -189,10 +189,10 @@ func (c *compose) compositions(ctx context.Context) ([]*load, error) {
 	for _, s := range []struct {
 		name      string
 		functions []string
-		procs     map[string]*node
+		executors []*node
 	}{
-		{caseSame, []string{fnIncrement, fnSquare}, c.nodes(c.first)},
-		{caseCross, []string{fnCrossIncrement, fnCrossSquare}, c.nodes(c.first, c.second)},
+		{caseSame, []string{fnIncrement, fnSquare}, []*node{c.first}},
+		{caseCross, []string{fnCrossIncrement, fnCrossSquare}, []*node{c.first, c.second}},
 	} {
 		if !c.wanted(s.name) {
 			continue
@@ -200,7 +200,7 @@ func (c *compose) compositions(ctx context.Context) ([]*load, error) {
 		if err := c.register(ctx, s.name, s.functions...); err != nil {
 			return nil, err
 		}
-		loads = append(loads, c.loops(s.name, s.procs, func(ctx context.Context, _ int) error { return c.compose(ctx, s.name) })...)
+		loads = append(loads, c.loops(s.name, c.nodes(s.executors...), func(ctx context.Context, _ int) error { return c.compose(ctx, s.name) })...)
 	}
 	return loads, nil
 }

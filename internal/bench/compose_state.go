@@ -109,27 +109,34 @@ func (c *compose) cache(ctx context.Context) error {
 			break
 		}
 	}
-	hist := hdrhistogram.New(1, int64(time.Second), 3)
-	var mallocs []float64
+	cached, bare := hdrhistogram.New(1, int64(time.Second), 3), hdrhistogram.New(1, int64(time.Second), 3)
+	var allocs []float64
 	var reads, hits int
 	for round := range c.rounds() {
 		out, err := read(draw{Keys: keys, Seed: uint64(round), Reads: c.size(cachedReads, quickReads) / c.rounds()})
 		if err != nil {
 			return err
 		}
-		for _, ns := range out.Chunks {
-			if err := hist.RecordValue(max(int64(ns), 1)); err != nil {
-				return fault.New(fault.Internal, "case %s: %w", caseCache, err)
+		for h, chunks := range map[*hdrhistogram.Histogram][]float64{cached: out.Cached, bare: out.Bare} {
+			for _, ns := range chunks {
+				if err := h.RecordValue(max(int64(ns), 1)); err != nil {
+					return fault.New(fault.Internal, "case %s: %w", caseCache, err)
+				}
 			}
 		}
-		mallocs = append(mallocs, out.Mallocs)
+		allocs = append(allocs, out.Mallocs)
 		reads, hits = reads+out.Reads, hits+out.Hits
 		c.progress.Step(1)
 	}
-	slices.Sort(mallocs)
-	c.report.Rows = append(c.report.Rows,
-		Row{Case: caseCache, Metric: "read", Unit: "ns", P50: float64(hist.ValueAtQuantile(50)), P99: float64(hist.ValueAtQuantile(99)), Max: float64(hist.Max()), N: reads},
-		Row{Case: caseCache, Metric: "allocations", Unit: "allocs", P50: mallocs[len(mallocs)/2], Max: mallocs[len(mallocs)-1], N: reads},
+	slices.Sort(allocs)
+	nanos := func(metric string, h *hdrhistogram.Histogram) Row {
+		return Row{
+			Case: caseCache, Metric: metric, Unit: "ns", N: reads,
+			P50: float64(h.ValueAtQuantile(50)), P99: float64(h.ValueAtQuantile(99)), Max: float64(h.Max()),
+		}
+	}
+	c.report.Rows = append(c.report.Rows, nanos("read", cached), nanos("bare_map_read", bare),
+		Row{Case: caseCache, Metric: "allocations", Unit: "allocs", P50: allocs[len(allocs)/2], Max: allocs[len(allocs)-1], N: reads},
 		Row{Case: caseCache, Metric: "hits", Unit: "share", P50: float64(hits) / float64(reads), N: reads},
 	)
 	c.report.Env["cached_keys"], c.report.Env["cached_value_bytes"], c.report.Env["cached_zipf"] = keys, cachedBytes, zipfTheta

@@ -47,7 +47,8 @@ type event struct {
 	Err   string `json:"err,omitempty"`   // why it ends
 }
 
-// fleet is the processes of one suite. It ends them all with Close, and they end by themselves when this process does.
+// fleet is the processes of one suite. Close ends them all, the end of ctx kills them, and they end by themselves when
+// this process does.
 type fleet struct {
 	ctx     context.Context // ends with the suite
 	launch  Launch
@@ -90,7 +91,7 @@ func (f *fleet) start(cfg nodeConfig) (*node, string, error) {
 		return nil, "", fault.New(fault.Internal, "configuration of node %s: %w", cfg.Name, err)
 	}
 	n := &node{name: cfg.Name, ready: make(chan event, 1), ended: make(chan struct{})}
-	n.cmd = exec.Command(f.launch.Path, append(append([]string(nil), f.launch.Args...), string(b))...)
+	n.cmd = exec.CommandContext(f.ctx, f.launch.Path, append(append([]string(nil), f.launch.Args...), string(b))...)
 	n.cmd.Env = append(os.Environ(), f.launch.Env...)
 	n.cmd.Stderr = &n.tail
 	tether(n.cmd)

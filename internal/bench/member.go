@@ -25,6 +25,7 @@ type member struct {
 	client   *client.Client
 	wasm     *wasm.Runtime
 	voice    *voice
+	copies   map[string][]byte // readCached's own, made by its first call; it is called once at a time
 }
 
 // join starts an executor and registers the native functions that cfg names.

@@ -35,6 +35,7 @@ const (
 	longestCall = time.Minute
 	warmShare   = 10 // one call in so many goes before, to warm up
 	minWarm     = 32
+	maxWarm     = 2000
 )
 
 // interleave measures loads in rounds, each round a batch of every load, so that whatever else the machine does hits
@@ -48,7 +49,7 @@ func interleave(ctx context.Context, loads []*load, rounds int, p *Progress, wha
 	}
 	p.Begin(what, total)
 	for _, l := range loads {
-		if _, err := l.batch(ctx, max(l.calls/warmShare, minWarm, l.outstanding)); err != nil {
+		if _, err := l.batch(ctx, max(min(l.calls/warmShare, maxWarm), minWarm, l.outstanding)); err != nil {
 			return err
 		}
 	}
@@ -147,7 +148,7 @@ func (l *load) cpuTimes() map[string]time.Duration {
 func (l *load) row() Row {
 	const perMicro = float64(time.Microsecond)
 	r := Row{
-		Case: l.name, Metric: "latency", Unit: "us", N: l.done, Ops: float64(l.done) / l.wall.Seconds(),
+		Case: l.name, Metric: "latency", Unit: "us", Out: l.outstanding, N: l.done, Ops: float64(l.done) / l.wall.Seconds(),
 		P50: float64(l.hist.ValueAtQuantile(50)) / perMicro, P99: float64(l.hist.ValueAtQuantile(99)) / perMicro,
 		Max: float64(l.hist.Max()) / perMicro,
 	}

@@ -112,7 +112,7 @@ func takeUp(ctx context.Context, cfg nodeConfig, v *voice) (address string, end 
 		end, err := bare(cfg)
 		return cfg.Name, end, err
 	case roleTCPFirst, roleTCPSecond:
-		return relay(cfg)
+		return relay(ctx, cfg)
 	}
 	return "", nil, fault.New(fault.InvalidArgument, "no node has the role %q", cfg.Role)
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 )
 
 // Report is what a suite has measured.
@@ -27,8 +27,9 @@ type Report struct {
 // Row is one figure of one case. What does not apply is left out.
 type Row struct {
 	Case   string  `json:"case"`
-	Metric string  `json:"metric"` // latency, hop, allocations, …
-	Unit   string  `json:"unit"`   // of P50, P99 and Max
+	Metric string  `json:"metric"`                // latency, hop, allocations, …
+	Out    int     `json:"outstanding,omitempty"` // calls at a time, of a closed loop
+	Unit   string  `json:"unit"`                  // of P50, P99 and Max
 	P50    float64 `json:"p50"`
 	P99    float64 `json:"p99,omitempty"`
 	Max    float64 `json:"max,omitempty"`
@@ -143,47 +144,60 @@ func some(v float64) string {
 
 // Table writes the report for people.
 func (r *Report) Table(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")+"\t") } // errors come with Flush
-	line("CASE", "METRIC", "UNIT", "P50", "P99", "OPS/S", "CPU µs/OP", "N")
+	rows := [][]string{{"CASE", "METRIC", "UNIT", "P50", "P99", "OPS/S", "CPU µs/OP", "N"}}
 	for _, x := range r.Rows {
-		line(x.Case, x.Metric, x.Unit, number(x.P50), some(x.P99), some(x.Ops), some(x.CPUPerOp), strconv.Itoa(x.N))
+		rows = append(rows, []string{x.Case, x.Metric, x.Unit, number(x.P50), some(x.P99), some(x.Ops), some(x.CPUPerOp), strconv.Itoa(x.N)})
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
-	}
-	line("RATIO", "MEASURED", "TARGET", "")
+	ratios := [][]string{{"RATIO", "MEASURED", "TARGET", ""}}
 	seen := map[string]bool{}
-	for _, target := range r.Targets {
-		v, ok := r.Ratios[target.Ratio]
-		seen[target.Ratio] = true
+	for _, t := range r.Targets {
+		v, ok := r.Ratios[t.Ratio]
+		seen[t.Ratio] = true
 		switch {
 		case !ok:
-			line(target.Ratio, "–", target.String(), "")
-		case target.Met(v):
-			line(target.Ratio, number(v), target.String(), "met")
+			ratios = append(ratios, []string{t.Ratio, "–", t.String(), ""})
+		case t.Met(v):
+			ratios = append(ratios, []string{t.Ratio, number(v), t.String(), "met"})
 		default:
-			line(target.Ratio, number(v), target.String(), "missed")
+			ratios = append(ratios, []string{t.Ratio, number(v), t.String(), "missed"})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Ratios)) {
 		if !seen[name] {
-			line(name, number(r.Ratios[name]), "", "")
+			ratios = append(ratios, []string{name, number(r.Ratios[name]), "", ""})
 		}
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
-	}
+	var env [][]string
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
-		if _, err := fmt.Fprintf(w, "%s: %v\n", name, r.Env[name]); err != nil {
-			return err
+		env = append(env, []string{name + ": " + fmt.Sprint(r.Env[name])})
+	}
+	_, err := io.WriteString(w, columns(rows)+"\n"+columns(ratios)+"\n"+columns(env))
+	return err
+}
+
+// columns lines rows up, the first column to the left and the others to the right.
+func columns(rows [][]string) string {
+	var width []int
+	for _, cells := range rows {
+		for i, cell := range cells {
+			if i == len(width) {
+				width = append(width, 0)
+			}
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
 		}
 	}
-	return nil
+	var b strings.Builder
+	for _, cells := range rows {
+		var line strings.Builder
+		for i, cell := range cells {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				line.WriteString(cell + pad)
+			} else {
+				line.WriteString("  " + pad + cell)
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	return b.String()
 }

@@ -52,11 +52,13 @@ type Caller struct {
 
 // pending is one wait for an outcome.
 type pending struct {
-	run   id.Run
-	since time.Time
-	admit bool // wants the admission, not the outcome
-	got   chan reply
-	quiet int // inquiries in a row that found no sign of it
+	run      id.Run
+	since    time.Time
+	admit    bool // wants the admission, not the outcome
+	recorded bool // the outcome is stored, so that it can be asked for again
+	got      chan reply
+	unseen   int // inquiries since the last sign of it that a coordinator answered
+	absent   int // inquiries in a row that nobody answered
 }
 
 type reply struct {
@@ -78,6 +80,9 @@ func New(cfg Config) (*Caller, error) {
 	for subject, h := range map[string]bus.Handler{c.inbox: c.receive, c.inbox + ".*": c.unheard} {
 		sub, err := cfg.Bus.Subscribe(subject, "", h)
 		if err != nil {
+			for _, s := range c.subs {
+				_ = s.Unsubscribe() // the bus is what failed
+			}
 			return nil, fault.New(fault.Unreachable, "subscribe to replies: %w", err)
 		}
 		c.subs = append(c.subs, sub)
@@ -139,7 +144,7 @@ func (c *Caller) Call(ctx context.Context, r Request) (*Result, error) {
 	}
 	ctx, cancel := withDefault(ctx, DefaultTimeout)
 	defer cancel()
-	p, err := c.expect(r.Run, false)
+	p, err := c.expect(pending{run: r.Run, recorded: r.Mode.Recorded()})
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +175,7 @@ func (c *Caller) Start(ctx context.Context, r Request) (id.Run, error) {
 	}
 	ctx, cancel := withDefault(ctx, adminTimeout)
 	defer cancel()
-	p, err := c.expect(r.Run, true)
+	p, err := c.expect(pending{run: r.Run, admit: true})
 	if err != nil {
 		return r.Run, err
 	}
@@ -183,7 +188,7 @@ func (c *Caller) Start(ctx context.Context, r Request) (id.Run, error) {
 	if err != nil {
 		return r.Run, err
 	}
-	if o.Err != nil {
+	if o.Err != nil && !o.Stored { // what is stored is the outcome of a run that was admitted
 		return r.Run, o.Err
 	}
 	return r.Run, nil
@@ -193,7 +198,7 @@ func (c *Caller) Start(ctx context.Context, r Request) (id.Run, error) {
 func (c *Caller) Await(ctx context.Context, run id.Run) (*Result, error) {
 	ctx, cancel := withDefault(ctx, DefaultRunTime)
 	defer cancel()
-	p, err := c.expect(run, false)
+	p, err := c.expect(pending{run: run, recorded: true})
 	if err != nil {
 		return nil, err
 	}
@@ -321,17 +326,18 @@ func (c *Caller) abandon(run id.Run) {
 }
 
 // expect makes a place for a run's outcome.
-func (c *Caller) expect(run id.Run, admit bool) (*pending, error) {
-	p := &pending{run: run, since: time.Now(), admit: admit, got: make(chan reply, 1)}
+func (c *Caller) expect(of pending) (*pending, error) {
+	p := &of
+	p.since, p.got = time.Now(), make(chan reply, 1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, fault.New(fault.Cancelled, "the client is closed: connect again")
 	}
-	if c.pending[run] != nil {
-		return nil, fault.New(fault.Conflict, "this client already waits for run %s: await it once, or with another client", run)
+	if c.pending[p.run] != nil {
+		return nil, fault.New(fault.Conflict, "this client already waits for run %s: await it once, or with another client", p.run)
 	}
-	c.pending[run] = p
+	c.pending[p.run] = p
 	return p, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/bus"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/wire"
 )
@@ -16,6 +17,9 @@ const (
 	// patience is how many inquiries in a row may find no sign of a run. Each may be wrong once: an outcome can be on
 	// its way while the coordinator has forgotten the run.
 	patience = 4
+	// recordedPatience is how many inquiries in a row may find no coordinator when the outcome is stored: the run
+	// outlives its coordinator, so it is worth waiting for another.
+	recordedPatience = 60
 )
 
 // inquire asks now and then whether the runs behind long calls are alive.
@@ -45,14 +49,26 @@ func (c *Caller) inquireOnce() {
 	defer cancel()
 	a, err := c.inquireRuns(ctx, runs)
 	for i, p := range open {
-		switch {
-		case err == nil && i < len(a.States) && a.States[i] == wire.Running:
-			p.quiet = 0
-			continue
-		default:
-			p.quiet++
+		state := wire.Unknown
+		if err == nil && i < len(a.States) {
+			state = a.States[i]
 		}
-		if p.quiet < patience {
+		switch {
+		case p.admit && state != wire.Unknown: // it was admitted, and the message that said so was lost
+			p.answer(reply{outcome: &wire.Outcome{Run: p.run, State: wire.Running}})
+			continue
+		case state == wire.Running:
+			p.unseen, p.absent = 0, 0
+			continue
+		case err != nil:
+			p.absent++
+		default:
+			p.unseen, p.absent = p.unseen+1, 0
+			if p.recorded { // whoever had been asked to send it has gone
+				c.repeatAwait(p.run)
+			}
+		}
+		if p.unseen < patience && (p.recorded && p.absent < recordedPatience || p.unseen+p.absent < patience) {
 			continue
 		}
 		why := "its coordinator does not answer"
@@ -60,6 +76,14 @@ func (c *Caller) inquireOnce() {
 			why = "its coordinator went away and took the run's state along"
 		}
 		p.answer(reply{err: fault.New(fault.OutcomeUnknown, "run %s may or may not have finished: %s; call again if it is safe to repeat, or use a durable call", p.run, why)})
+	}
+}
+
+// repeatAwait asks for a stored outcome again, without waiting: it comes to the inbox.
+func (c *Caller) repeatAwait(run id.Run) {
+	b := wire.MustEncode(&wire.RunOp{Run: run, Reply: c.inbox})
+	if err := c.cfg.Bus.Publish(bus.Msg{Subject: c.subjects.Run(wire.OpAwait), Data: b}); err != nil {
+		c.log.Debug("outcome not asked for again", "run", run, "err", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/squall-faas/squall/client"
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/demo/words"
 )
@@ -85,13 +86,13 @@ func Run(ctx context.Context, cfg Config) (r *Report, err error) {
 		return nil, fault.New(fault.InvalidArgument, "directory of the pictures: name one that can be written with --out: %w", err)
 	}
 
-	p.head("A cluster in this process: NATS with JetStream, a coordinator, %d executors, an HTTP gateway", executors)
+	p.line("A cluster in this process: NATS with JetStream, a coordinator, %d executors, an HTTP gateway", executors)
 	h, err := open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
-	p.phase("start", h.took, "messages in process, every write on disk before it is acknowledged (%s)", h.dir)
+	p.phase("start", h.took, "every write on disk, in %s, before it is acknowledged", h.dir)
 
 	r = &Report{}
 	d := &demo{house: h, printer: p}
@@ -104,9 +105,11 @@ func Run(ctx context.Context, cfg Config) (r *Report, err error) {
 	if r.Photo, err = d.photo(ctx, images, cfg.Out); err != nil {
 		return nil, err
 	}
+	if err = d.web(ctx, d.refs, cfg.Stay); err != nil {
+		return nil, err
+	}
 	r.Took = time.Since(began)
-	p.head("Done in %s", short(r.Took))
-	d.invite(cfg)
+	d.head("Done in %s", short(r.Took))
 	if cfg.Stay {
 		<-ctx.Done()
 	}
@@ -117,20 +120,7 @@ func Run(ctx context.Context, cfg Config) (r *Report, err error) {
 type demo struct {
 	*house
 	*printer
-}
-
-// invite says how to go on over HTTP.
-func (d *demo) invite(cfg Config) {
-	if d.url == "" {
-		return
-	}
-	d.line("The gateway listens at %s:", d.url)
-	d.line("  curl -s %s/v1/dags", d.url)
-	if cfg.Stay {
-		d.line("Press Ctrl-C to end.")
-		return
-	}
-	d.line("It ends now; --stay keeps the cluster up, to be looked at.")
+	refs []client.Ref // the files of identifiers, in the store
 }
 
 // short prints a duration to three figures or so.
@@ -172,4 +162,14 @@ func (d *demo) follow(what string, most int) (stop func()) {
 		shown.Wait()
 		b.end()
 	})
+}
+
+// executors prints what each executor has done so far.
+func (d *demo) executors() {
+	w := d.table("executor", "calls so far", "reads from its cache", "from the store", "held in memory")
+	for _, e := range d.Executors() {
+		s := e.Cache.Stats()
+		w.row(e.Name(), e.Invocations(), s.Hits, s.Reads, megabytes(s.Bytes))
+	}
+	w.end()
 }

@@ -24,6 +24,7 @@ func (d *demo) identifiers(ctx context.Context, root string, files []file) (Iden
 	if err != nil {
 		return Identifiers{}, err
 	}
+	d.refs = refs
 	r, err := d.countAll(ctx, refs)
 	if err != nil {
 		return r, err
@@ -102,7 +103,7 @@ func (d *demo) countAll(ctx context.Context, refs []client.Ref) (r Identifiers, 
 	}
 	stop()
 	d.phase("run", time.Since(began), "%d calls on %d executors", calls(out.Stats()), executors)
-	d.nodes(out.Stats())
+	d.nodes(out.Stats(), "count", "sum", "top")
 	d.executors()
 	return r, nil
 }

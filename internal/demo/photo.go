@@ -49,7 +49,7 @@ func (d *demo) photo(ctx context.Context, images []file, dir string) (Photo, err
 		r.Written = append(r.Written, path)
 	}
 	d.phase("run", took, "%d runs of the DAG, %d of them failed", len(images), len(r.Failed))
-	d.nodes(stats)
+	d.nodes(stats, "decode", "thumbnail", "histogram", "edges", "join")
 	d.line("  A failed call says why, and disturbs no other:")
 	for _, f := range r.Failed {
 		d.line("    %s: %v", f.Name, f.Err)

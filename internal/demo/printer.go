@@ -1,9 +1,11 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -90,8 +92,11 @@ func calls(stats []client.NodeStat) (n int) {
 	return n
 }
 
-// nodes prints where the time of a run went.
-func (p *printer) nodes(stats []client.NodeStat) {
+// nodes prints where the time of a run went, in the order of the names.
+func (p *printer) nodes(stats []client.NodeStat, names ...string) {
+	slices.SortFunc(stats, func(a, b client.NodeStat) int {
+		return cmp.Compare(slices.Index(names, a.Node), slices.Index(names, b.Node))
+	})
 	w := p.table("node", "calls", "inside the function", "longest", "mean wait for a slot")
 	for _, s := range stats {
 		w.row(s.Node, s.Calls, short(s.Busy), short(s.Max), short(s.Wait/time.Duration(max(s.Calls, 1))))
@@ -99,16 +104,17 @@ func (p *printer) nodes(stats []client.NodeStat) {
 	w.end()
 }
 
-// table is aligned when it ends.
+// table is aligned when it ends: the names to the left, the figures to the right.
 type table struct{ w *tabwriter.Writer }
 
-func (p *printer) table(heads ...any) table {
+func (p *printer) table(name string, heads ...any) table {
 	t := table{tabwriter.NewWriter(p.out, 0, 0, 3, ' ', tabwriter.AlignRight)}
-	t.row(heads...)
+	t.row(name, heads...)
 	return t
 }
 
-func (t table) row(cells ...any) {
+func (t table) row(name string, cells ...any) {
+	_, _ = fmt.Fprintf(t.w, " %-12s\t", name)
 	for _, c := range cells {
 		_, _ = fmt.Fprintf(t.w, "%v\t", c)
 	}

@@ -10,6 +10,7 @@ import (
 	_ "image/jpeg" // what decode reads
 	"image/png"
 	"io"
+	"math"
 
 	"github.com/squall-faas/squall/fn"
 	"github.com/squall-faas/squall/internal/demo/picture"
@@ -52,20 +53,7 @@ func join(_ fn.Context, thumbnail picture.Image, h picture.Histogram, edges pict
 	draw.Draw(sheet, sheet.Rect, image.White, image.Point{}, draw.Src)
 	paste(sheet, gap, gap, thumbnail)
 	paste(sheet, 2*gap+left, gap, edges)
-	most := int32(1)
-	for i := range 256 {
-		most = max(most, h.Red[i], h.Green[i], h.Blue[i])
-	}
-	floor := gap + thumbnail.Height + gap + height
-	for i := range 256 {
-		for _, bar := range []struct {
-			n int32
-			c color.RGBA
-		}{{h.Red[i], color.RGBA{220, 60, 60, 255}}, {h.Green[i], color.RGBA{60, 160, 60, 255}}, {h.Blue[i], color.RGBA{60, 60, 220, 255}}} {
-			y := floor - int(int64(bar.n)*height/int64(most))
-			sheet.SetRGBA(gap+i, min(y, floor-1), bar.c)
-		}
-	}
+	chart(sheet, gap, 2*gap+thumbnail.Height, height, h)
 	var out bytes.Buffer
 	if err := png.Encode(&out, sheet); err != nil {
 		return nil, err
@@ -76,4 +64,30 @@ func join(_ fn.Context, thumbnail picture.Image, h picture.Histogram, edges pict
 func paste(on *image.RGBA, x, y int, m picture.Image) {
 	src := &image.RGBA{Pix: m.Pix, Stride: 4 * m.Width, Rect: image.Rect(0, 0, m.Width, m.Height)}
 	draw.Draw(on, src.Rect.Add(image.Pt(x, y)), src, image.Point{}, draw.Over)
+}
+
+// chart draws h with its top left corner at x, y. Heights grow with the root of the counts, or one flat background
+// would leave nothing of the rest to be seen; where colours overlap they darken.
+func chart(on *image.RGBA, x, y, height int, h picture.Histogram) {
+	most := int32(1)
+	for i := range 256 {
+		most = max(most, h.Red[i], h.Green[i], h.Blue[i])
+	}
+	tall := func(n int32) int { return int(math.Sqrt(float64(n)/float64(most))*float64(height) + 0.5) }
+	for i := range 256 {
+		red, green, blue := tall(h.Red[i]), tall(h.Green[i]), tall(h.Blue[i])
+		for up := range height {
+			c := color.RGBA{255, 255, 255, 255}
+			if up < red {
+				c.G, c.B = c.G-90, c.B-90
+			}
+			if up < green {
+				c.R, c.B = c.R-90, c.B-90
+			}
+			if up < blue {
+				c.R, c.G = c.R-90, c.G-90
+			}
+			on.SetRGBA(x+i, y+height-1-up, c)
+		}
+	}
 }

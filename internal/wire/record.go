@@ -24,6 +24,9 @@ func GraphKey(name string) string { return GraphPrefix + name }
 // RunKey is where a run's record is stored.
 func RunKey(run id.Run) string { return RunPrefix + run.String() }
 
+// IncarnationKey is where a coordinator's last incarnation is stored, by its name: an int64.
+func IncarnationKey(name string) string { return "incarnation/" + name }
+
 // Prefixes of the system space that are listed.
 const (
 	FunctionPrefix = "fn/"

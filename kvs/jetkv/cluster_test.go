@@ -79,7 +79,7 @@ func TestReplicated(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(conn.Close)
-		stores = append(stores, open(t, conn, jetkv.Config{Shards: 2, Replicas: 3, Timeout: 20 * time.Second}))
+		stores = append(stores, open(t, conn, jetkv.Config{Shards: 2, Replicas: 3}))
 	}
 	ctx := within(t)
 	changes, err := stores[0].Watch(ctx, "")

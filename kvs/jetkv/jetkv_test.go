@@ -60,6 +60,9 @@ func open(t testing.TB, conn *nats.Conn, c jetkv.Config) *jetkv.Store {
 	if c.Namespace == "" {
 		c.Namespace = "test"
 	}
+	if c.Timeout == 0 {
+		c.Timeout = 2 * time.Minute // a busy machine is no outage
+	}
 	s, err := jetkv.Open(within(t), conn, c)
 	if err != nil {
 		t.Fatal(err)

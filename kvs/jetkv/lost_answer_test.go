@@ -16,7 +16,7 @@ import (
 // pair opens two stores over one server.
 func pair(t *testing.T) (a, b *Store) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	srv, err := natsconn.Embed(natsconn.ServerOptions{Durability: natsconn.Memory})
 	if err != nil {
@@ -29,7 +29,7 @@ func pair(t *testing.T) (a, b *Store) {
 			t.Fatal(err)
 		}
 		t.Cleanup(conn.Close)
-		if *s, err = Open(ctx, conn, Config{Namespace: "test", Memory: true, Shards: 1}); err != nil {
+		if *s, err = Open(ctx, conn, Config{Namespace: "test", Memory: true, Shards: 1, Timeout: 2 * time.Minute}); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = (*s).Close() }) // never fails

@@ -40,8 +40,8 @@ func TestOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	s := open(t, conn, jetkv.Config{Timeout: 10 * time.Second})
-	hasty := open(t, conn, jetkv.Config{Timeout: 100 * time.Millisecond})
+	s := open(t, conn, jetkv.Config{})
+	hasty := open(t, conn, jetkv.Config{Timeout: 400 * time.Millisecond})
 	nervous := open(t, conn, jetkv.Config{DeleteMarkers: time.Second})
 	put(t, s, "a", []byte("before"))
 	put(t, s, "b", []byte("before"))
