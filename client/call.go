@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/squall-faas/squall/fault"
@@ -20,23 +21,24 @@ type Ref = value.Ref
 
 // Outputs are what a run answered with.
 type Outputs struct {
-	values map[string]value.Value
+	names  []string
+	values []value.Value
 	run    id.Run
 	took   time.Duration
 	stats  []NodeStat
 }
 
 // Value gives an output by name, and whether there is one.
-func (o Outputs) Value(name string) (value.Value, bool) { v, ok := o.values[name]; return v, ok }
-
-// Names lists the outputs, in no order.
-func (o Outputs) Names() []string {
-	out := make([]string, 0, len(o.values))
-	for name := range o.values {
-		out = append(out, name)
+func (o Outputs) Value(name string) (value.Value, bool) {
+	i := slices.Index(o.names, name)
+	if i < 0 {
+		return value.Value{}, false
 	}
-	return out
+	return o.values[i], true
 }
+
+// Names lists the outputs, in the order in which the DAG names them.
+func (o Outputs) Names() []string { return slices.Clone(o.names) }
 
 // Run is the id of the run.
 func (o Outputs) Run() string { return o.run.String() }
@@ -59,7 +61,7 @@ type NodeStat struct {
 
 // Output gives an output as a T: wrong_type where it is not one, not_found where there is none of that name.
 func Output[T any](o Outputs, name string) (T, error) {
-	v, ok := o.values[name]
+	v, ok := o.Value(name)
 	if !ok {
 		var zero T
 		return zero, fault.New(fault.NotFound, "the run has no output %q: it has %q", name, o.Names())
@@ -192,10 +194,7 @@ func values(args []any) ([]value.Value, error) {
 }
 
 func outputs(r *caller.Result) Outputs {
-	o := Outputs{values: make(map[string]value.Value, len(r.Names)), run: r.Run, took: r.Took}
-	for i, name := range r.Names {
-		o.values[name] = r.Values[i]
-	}
+	o := Outputs{names: r.Names, values: r.Values, run: r.Run, took: r.Took}
 	for _, s := range r.Stats {
 		o.stats = append(o.stats, NodeStat{
 			Node: s.Name, Calls: s.Count, Again: s.Tries, Busy: time.Duration(s.Busy), Wait: time.Duration(s.Wait), Max: time.Duration(s.Max),

@@ -13,6 +13,7 @@ import (
 	"github.com/squall-faas/squall/internal/bus"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/link"
+	"github.com/squall-faas/squall/internal/recent"
 	"github.com/squall-faas/squall/internal/wire"
 	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/value"
@@ -21,7 +22,7 @@ import (
 const (
 	tickEach   = 100 * time.Millisecond
 	probeWait  = 400 * time.Millisecond
-	keepEnded  = 32 << 10
+	keepEnded  = 16 << 10
 	keepHints  = 64 << 10
 	storeLimit = 15 * time.Second
 )
@@ -44,7 +45,7 @@ type Coordinator struct {
 	members *members
 	runs    map[id.Run]*run
 	waiting []*run // runs that no executor takes just now, oldest first
-	ended   *lru.Cache[id.Run, ended]
+	ended   *recent.Window[id.Run, ended]
 	probing map[wire.Peer]bool
 	turn    int
 	moved   chan struct{} // closed and renewed when an executor joins or announces functions
@@ -71,8 +72,8 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 		registry: newRegistry(cfg.System), members: newMembers(cfg.Suspect, cfg.Dead),
 		runs: map[id.Run]*run{}, probing: map[wire.Peer]bool{}, moved: make(chan struct{}),
 	}
-	c.ended, _ = lru.New[id.Run, ended](keepEnded) // only fails for a size below 1
-	c.hints, _ = lru.New[string, string](keepHints)
+	c.ended = recent.New[id.Run, ended](keepEnded)
+	c.hints, _ = lru.New[string, string](keepHints) // only fails for a size below 1
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())

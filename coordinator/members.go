@@ -19,6 +19,7 @@ type members struct {
 	suspect, dead time.Duration
 	ticked        time.Time // the last tick
 	byName        map[string]*member
+	order         []*member         // of byName, by name; nil when it has changed
 	over          map[string]uint64 // highest incarnation that was lost or has left, by name
 }
 
@@ -77,7 +78,7 @@ func (s *members) heartbeat(now time.Time, hb wire.Heartbeat) []change {
 	isNew := m == nil
 	if isNew {
 		m = &member{}
-		s.byName[name] = m
+		s.byName[name], s.order = m, nil
 	}
 	changed := isNew || len(m.beat.Natives) != len(hb.Natives) || m.beat.Condition != hb.Condition
 	m.beat, m.seen, m.suspect = hb, now, false
@@ -137,6 +138,7 @@ func (s *members) end(p wire.Peer, how changeKind) []change {
 		return nil
 	}
 	delete(s.byName, p.Name)
+	s.order = nil
 	return []change{{how, m.beat.From}}
 }
 
@@ -153,14 +155,16 @@ func (s *members) assign(p wire.Peer, by int) {
 	}
 }
 
-// sorted gives the members in a stable order.
+// sorted gives the members in a stable order; do not write to it.
 func (s *members) sorted() []*member {
-	out := make([]*member, 0, len(s.byName))
-	for _, m := range s.byName {
-		out = append(out, m)
+	if s.order == nil {
+		s.order = make([]*member, 0, len(s.byName))
+		for _, m := range s.byName {
+			s.order = append(s.order, m)
+		}
+		slices.SortFunc(s.order, func(a, b *member) int { return cmp.Compare(a.beat.From.Name, b.beat.From.Name) })
 	}
-	slices.SortFunc(out, func(a, b *member) int { return cmp.Compare(a.beat.From.Name, b.beat.From.Name) })
-	return out
+	return s.order
 }
 
 // canRun reports whether the executor takes new work of this function.

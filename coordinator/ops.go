@@ -328,11 +328,9 @@ func (c *Coordinator) listRuns(limit int) []wire.RunInfo {
 		out = append(out, r.info(wire.Running))
 	}
 	slices.SortFunc(out, func(a, b wire.RunInfo) int { return int(b.Started - a.Started) })
-	keys := c.ended.Keys()
-	for i := len(keys) - 1; i >= 0 && len(out) < limit; i-- {
-		if e, ok := c.ended.Peek(keys[i]); ok {
-			out = append(out, e.info)
-		}
-	}
+	c.ended.Newest(func(_ id.Run, e ended) bool {
+		out = append(out, e.info)
+		return len(out) < limit
+	})
 	return out[:min(len(out), limit)]
 }

@@ -1,6 +1,8 @@
 package coordinator
 
 import (
+	"slices"
+
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/executor/runtime"
 	"github.com/squall-faas/squall/fault"
@@ -24,21 +26,18 @@ type placer struct {
 	near      func(ref string) string // the executor that resolved a key last; "" for none
 	refs      map[dag.Source][]string // keys that inputs refer to
 	turn      int                     // rotates ties
-	planned   map[*member]int         // nodes given to each so far
-	at        map[wire.Peer]dag.Site  // sites so far
-	sites     []wire.Peer
+	planned   []int                   // nodes given to each member so far; nil is none
+	sites     []wire.Peer             // so far
 }
 
 // place chooses an executor for every node. no_executor names the first function that nobody can run.
 func (p *placer) place(epoch uint32) (dag.Plan, []wire.Peer, error) {
-	p.planned, p.at = map[*member]int{}, map[wire.Peer]dag.Site{}
 	plan := dag.Plan{Epoch: epoch, Home: make([]dag.Site, len(p.graph.Nodes))}
 	for i := range p.graph.Nodes {
 		m := p.choose(i, plan.Home[:i])
 		if m == nil {
 			return dag.Plan{}, nil, noExecutor(p.graph.Nodes[i].Name, p.functions[i], len(p.members))
 		}
-		p.planned[m]++
 		plan.Home[i] = p.site(m.beat.From)
 	}
 	out := p.graph.Outputs[len(p.graph.Outputs)-1].From
@@ -50,35 +49,41 @@ func (p *placer) place(epoch uint32) (dag.Plan, []wire.Peer, error) {
 	return plan, p.sites, nil
 }
 
+// site numbers an executor within the run; runs have few.
 func (p *placer) site(peer wire.Peer) dag.Site {
-	s, ok := p.at[peer]
-	if !ok {
-		s = dag.Site(len(p.sites))
-		p.sites = append(p.sites, peer)
-		p.at[peer] = s
+	if s := slices.Index(p.sites, peer); s >= 0 {
+		return dag.Site(s)
 	}
-	return s
+	p.sites = append(p.sites, peer)
+	return dag.Site(len(p.sites) - 1)
 }
 
-// choose gives the executor with the best score for a node whose predecessors are placed.
+// choose gives the executor with the best score for a node whose predecessors are placed, and plans the node there; nil
+// where nobody can run it.
 func (p *placer) choose(node int, homes []dag.Site) *member {
-	var best *member
-	var bestScore float64
+	if p.planned == nil {
+		p.planned = make([]int, len(p.members))
+	}
+	best, bestScore := -1, 0.0
 	for k := range p.members {
-		m := p.members[(k+p.turn)%len(p.members)]
-		if !m.canRun(p.functions[node]) {
+		i := (k + p.turn) % len(p.members)
+		if !p.members[i].canRun(p.functions[node]) {
 			continue
 		}
-		score := p.score(m, node, homes)
-		if best == nil || score > bestScore {
-			best, bestScore = m, score
+		if score := p.score(i, node, homes); best < 0 || score > bestScore {
+			best, bestScore = i, score
 		}
 	}
-	return best
+	if best < 0 {
+		return nil
+	}
+	p.planned[best]++
+	return p.members[best]
 }
 
-func (p *placer) score(m *member, node int, homes []dag.Site) float64 {
-	score := -m.load() - float64(p.planned[m])/float64(max(m.beat.Slots, 1))/8
+func (p *placer) score(member, node int, homes []dag.Site) float64 {
+	m := p.members[member]
+	score := -m.load() - float64(p.planned[member])/float64(max(m.beat.Slots, 1))/8
 	near, cached := false, false
 	for _, a := range p.graph.Nodes[node].Args {
 		if a.Const != nil {
@@ -127,8 +132,8 @@ func references(inputs []wire.Value) map[dag.Source][]string {
 }
 
 // deliveries gives the inputs that each site needs from the start; nil for a site that takes part only when another
-// passes it a value. The collector takes part from the start, because it keeps the deadline, and so does a site that
-// has a node without arguments.
+// passes it a value. A site that has a node without arguments takes part from the start too. The collector need not: a
+// message to it while it is far from its turn would only be in the way of the call.
 func deliveries(g *dag.Graph, plan dag.Plan, sites int) [][]dag.Source {
 	need := make([][]dag.Source, sites)
 	for _, send := range plan.InputSends(g) {
@@ -139,7 +144,6 @@ func deliveries(g *dag.Graph, plan dag.Plan, sites int) [][]dag.Source {
 			need[site] = []dag.Source{}
 		}
 	}
-	start(plan.Collector)
 	for i := range g.Nodes {
 		if g.Needs(i) == 0 {
 			start(plan.Home[i])

@@ -119,10 +119,7 @@ func (c *Coordinator) replanLocked(r *run) {
 	}
 	p := placer{
 		graph: r.pin.graph, functions: r.pin.functions, members: c.members.sorted(), near: c.near,
-		refs: references(r.inputs), planned: map[*member]int{}, at: map[wire.Peer]dag.Site{}, sites: slices.Clone(r.sites),
-	}
-	for i, peer := range r.sites {
-		p.at[peer] = dag.Site(i)
+		refs: references(r.inputs), sites: slices.Clone(r.sites),
 	}
 	before := len(r.sites)
 	var missing *fault.Error
@@ -137,7 +134,6 @@ func (c *Coordinator) replanLocked(r *run) {
 			missing = fault.From(noExecutor(r.pin.graph.Nodes[node].Name, r.pin.functions[node], len(p.members)))
 			return r.plan.Collector
 		}
-		p.planned[m]++
 		return p.site(m.beat.From)
 	})
 	if missing != nil {

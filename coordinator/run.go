@@ -265,7 +265,7 @@ func (c *Coordinator) unsuspectedLocked(members []*member, except *run) []*membe
 			}
 		}
 	}
-	return slices.DeleteFunc(members, func(m *member) bool { return taken[m.beat.From] })
+	return slices.DeleteFunc(slices.Clone(members), func(m *member) bool { return taken[m.beat.From] })
 }
 
 // waitLocked has a run placed later.
@@ -362,7 +362,7 @@ func (c *Coordinator) concludeLocked(r *run, why *fault.Error) {
 
 // keepLocked keeps the outcome of a run that the owner has answered itself, in case it does not arrive.
 func (c *Coordinator) keepLocked(o *wire.Outcome) {
-	if e, ok := c.ended.Peek(o.Run); ok {
+	if e, ok := c.ended.Get(o.Run); ok {
 		e.outcome = o
 		c.ended.Add(o.Run, e)
 	}

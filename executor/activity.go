@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,6 +43,9 @@ type activity struct {
 	told    []dag.Source // what the owner was told, at its last query, is held here
 	stats   stats
 	timers  []*time.Timer
+	natives []*invocation // under way here
+	working int           // goroutines that run invocations of this run
+	queued  []dag.Command // invocations that wait for one of them
 	over    bool
 }
 
@@ -137,7 +141,7 @@ func (a *activity) fail(err *fault.Error) {
 		a.finish(&wire.Outcome{Run: a.run, State: wire.Errored, Err: err})
 		return
 	}
-	a.e.send(a.header.Executors[a.header.Plan.Collector], &wire.Failure{Run: a.run, Epoch: a.epoch(), Err: err})
+	a.passFailure(err)
 }
 
 func (a *activity) owner() wire.Peer {
@@ -170,10 +174,51 @@ func (a *activity) post(epoch uint32, do func()) {
 	a.mu.Unlock()
 }
 
+// stop ends the run's context here, and notes which native functions do not return.
+func (a *activity) stop(why error) {
+	a.end(why)
+	a.mu.Lock()
+	natives := slices.Clone(a.natives)
+	a.mu.Unlock()
+	for _, i := range natives {
+		i.overdue()
+	}
+}
+
+// enter and leave note which native functions are under way.
+func (a *activity) enter(i *invocation) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.natives = append(a.natives, i)
+}
+
+func (a *activity) leave(i *invocation) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if k := slices.Index(a.natives, i); k >= 0 {
+		last := len(a.natives) - 1
+		a.natives[k], a.natives[last] = a.natives[last], nil
+		a.natives = a.natives[:last]
+	}
+}
+
+// commands are buffers for what the machine says. They are big, and would escape to the heap at every step.
+var commands = sync.Pool{New: func() any { c := make([]dag.Command, 0, 4); return &c }}
+
+func newCommands() *[]dag.Command { return commands.Get().(*[]dag.Command) }
+
+func freeCommands(c *[]dag.Command) {
+	clear(*c)
+	*c = (*c)[:0]
+	commands.Put(c)
+}
+
 // advance takes one event in and does what comes out; functions run on goroutines of their own.
 func (a *activity) advance(ev dag.Event) {
-	var buf [4]dag.Command
-	a.perform(a.step(ev, buf[:0]), false)
+	buf := newCommands()
+	*buf = a.step(ev, *buf)
+	a.perform(*buf, false)
+	freeCommands(buf)
 }
 
 // step is the machine's, under the lock.
@@ -192,7 +237,7 @@ func (a *activity) perform(cmds []dag.Command, inline bool) (next dag.Command, o
 	for i := range cmds {
 		switch c := &cmds[i]; c.Kind {
 		case dag.Invoke:
-			if inline && !ok && a.e.limits.none(a.spec.functions[c.Invocation.Node]) {
+			if f := a.spec.functions[c.Invocation.Node]; inline && !ok && a.e.limits.none(f) && a.e.library.has(f) {
 				next, ok = *c, true
 				continue
 			}
@@ -202,22 +247,70 @@ func (a *activity) perform(cmds []dag.Command, inline bool) (next dag.Command, o
 		case dag.Delegate:
 			a.offLoop(inline, sizeOf(c.Args), *c, a.delegate)
 		case dag.PassFailure:
-			a.e.send(a.site(c.Site), &wire.Failure{Run: a.run, Epoch: a.epoch(), Err: c.Err})
+			a.passFailure(c.Err)
 		case dag.Spread:
 			a.spread(*c)
 		case dag.SetTimer:
 			a.setTimer(c.Timer, c.At)
 		case dag.Abort:
-			a.end(errReleased)
+			a.stop(errReleased)
 		case dag.Reply:
-			a.offLoop(inline, 0, *c, a.reply)
+			if a.recorded() { // not with the slot: the store takes a while
+				a.background(*c, a.reply)
+			} else {
+				a.reply(*c)
+			}
 		}
 	}
 	return next, ok
 }
 
-// start runs an invocation, and what follows it, on a goroutine of its own.
-func (a *activity) start(c dag.Command) { a.e.work.Go(func() { a.work(c) }) }
+// start runs an invocation, and what follows it, on a goroutine of its own; past the run's share of them it waits for
+// one to be done. A Reduce over a million values starts half a million steps at once: they must not fill the queue for
+// slots, which is everybody's.
+func (a *activity) start(c dag.Command) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.working >= 2*a.e.cfg.Slots {
+		a.queued = append(a.queued, c)
+		return
+	}
+	a.working++
+	a.e.work.Go(func() { a.worker(c) })
+}
+
+// worker runs invocations of this run until none waits.
+func (a *activity) worker(c dag.Command) {
+	done := false
+	defer func() {
+		if !done { // runtime.Goexit took this goroutine: the next one does the rest
+			if c, ok := a.next(); ok {
+				a.e.work.Go(func() { a.worker(c) })
+			}
+		}
+	}()
+	for ok := true; ok; c, ok = a.next() {
+		a.work(c)
+	}
+	done = true
+}
+
+// next gives the invocation that has waited longest, or counts the worker out.
+func (a *activity) next() (dag.Command, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		a.queued = nil
+	}
+	if len(a.queued) == 0 {
+		a.working--
+		return dag.Command{}, false
+	}
+	c := a.queued[0]
+	a.queued[0] = dag.Command{}
+	a.queued = a.queued[1:]
+	return c, true
+}
 
 // offLoop does what may wait for the store: on the goroutine of a function, or on one of its own when the inbox's
 // would be held up.
@@ -250,7 +343,7 @@ func (a *activity) site(s dag.Site) wire.Peer {
 func (a *activity) setTimer(timer dag.Timer, at time.Time) {
 	t := time.AfterFunc(time.Until(at), func() {
 		if timer == dag.DeadlineTimer {
-			a.end(context.DeadlineExceeded)
+			a.stop(context.DeadlineExceeded)
 		}
 		a.advance(dag.Event{Kind: dag.TimerFired, Timer: timer})
 	})
@@ -263,9 +356,11 @@ func (a *activity) setTimer(timer dag.Timer, at time.Time) {
 	a.timers = append(a.timers, t)
 }
 
-// outlived ends what runs here at the deadline, and lets go of the run a while later: its collector has answered.
+// outlived ends what runs here at the deadline, and lets go of the run a while later. Its collector is told: it may not
+// have heard of the run yet.
 func (a *activity) outlived() {
-	a.end(context.DeadlineExceeded)
+	a.stop(context.DeadlineExceeded)
+	a.passFailure(fault.New(fault.DeadlineExceeded, "the run had not finished at its deadline"))
 	t := time.AfterFunc(lingering, func() {
 		a.e.settle(a)
 		a.drop(errReleased)
@@ -286,7 +381,7 @@ func (a *activity) drop(why error) {
 	timers, extra := a.timers, a.extraLocked()
 	a.timers, a.waiting, a.early, a.machine = nil, nil, nil, nil
 	a.mu.Unlock()
-	a.end(why)
+	a.stop(why)
 	if !first {
 		return
 	}

@@ -72,15 +72,25 @@ func (a *activity) pass(c dag.Command) {
 func (a *activity) giveUp(s dag.Source, err error) {
 	why := fault.From(err).With(func(e *fault.Error) { e.Node = a.spec.graph.SourceName(s) })
 	a.mu.Lock()
-	collector, epoch, over := a.header.Plan.Collector, a.header.Plan.Epoch, a.over
+	over := a.over
 	a.mu.Unlock()
 	if over {
 		return
 	}
-	if collector != a.self {
-		a.e.send(a.site(collector), &wire.Failure{Run: a.run, Epoch: epoch, Err: why})
-	}
+	a.passFailure(why)
 	a.advance(dag.Event{Kind: dag.Cancelled, Err: why})
+}
+
+// passFailure tells the collector, where that is another site, that the run has failed.
+func (a *activity) passFailure(why *fault.Error) {
+	a.mu.Lock()
+	h := a.header
+	h.Remaining = wire.Until(a.until, time.Now())
+	a.mu.Unlock()
+	if h.Plan.Collector == a.self {
+		return
+	}
+	a.e.send(a.site(h.Plan.Collector), &wire.Failure{Run: a.run, Epoch: h.Plan.Epoch, Err: why, Header: &h})
 }
 
 // lasts is how long the run may, and a recovery after it.

@@ -8,12 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/squall-faas/squall/executor/runtime"
 	"github.com/squall-faas/squall/internal/bus"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/link"
+	"github.com/squall-faas/squall/internal/recent"
 	"github.com/squall-faas/squall/internal/wire"
 )
 
@@ -32,7 +31,7 @@ type Executor struct {
 	beat     chan struct{} // asks for a heartbeat now
 	stop     chan struct{}
 	done     sync.WaitGroup // the executor's own goroutines
-	work     sync.WaitGroup // invocations and whatever else belongs to a run
+	work     workers        // invocations and whatever else belongs to a run
 	stuck    atomic.Int64   // native invocations past their deadline that have not returned
 	calls    atomic.Uint64  // invocations since the start
 	fences   bus.Subscription
@@ -42,7 +41,7 @@ type Executor struct {
 	mux       *link.Mux
 	runs      map[id.Run]*activity
 	visits    map[id.Run]*visit
-	ended     *lru.Cache[id.Run, uint32] // the epoch that ended
+	ended     *recent.Window[id.Run, uint32] // the epoch that ended
 	condition wire.Condition
 	idle      chan struct{} // closed when draining and no run is left
 	closed    bool
@@ -65,7 +64,7 @@ func New(cfg Config) (*Executor, error) {
 		self: wire.Peer{Name: cfg.Name, Incarnation: uint64(time.Now().UnixNano())},
 		runs: map[id.Run]*activity{}, visits: map[id.Run]*visit{}, condition: wire.Up,
 	}
-	e.ended, _ = lru.New[id.Run, uint32](keepEnded) // only fails for a size below 1
+	e.ended = recent.New[id.Run, uint32](keepEnded)
 	e.reports = newReports(e)
 	fences, err := cfg.Bus.Subscribe(e.subjects.Fence(cfg.Name), "", e.fenced)
 	if err != nil {
@@ -160,6 +159,7 @@ func (e *Executor) Close() error {
 	e.reports.close()
 	finished := make(chan struct{})
 	go func() {
+		e.work.close()
 		e.work.Wait()
 		e.library.close()
 		close(finished)
@@ -202,7 +202,7 @@ func (e *Executor) fenced(m bus.Msg) {
 	e.self.Incarnation = max(uint64(time.Now().UnixNano()), f.Incarnation+1)
 	self, old, runs, visits := e.self, e.mux, e.runs, maps.Clone(e.visits)
 	e.runs = map[id.Run]*activity{}
-	e.ended.Purge()
+	e.ended.Clear()
 	e.mu.Unlock()
 	e.log.Warn("declared dead by a coordinator: dropping runs and joining again", "runs", len(runs))
 	for _, a := range runs {

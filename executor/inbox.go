@@ -67,13 +67,13 @@ func (e *Executor) find(run id.Run) *activity {
 	return e.runs[run]
 }
 
-// deliver brings values for a run, which may be new here.
-func (e *Executor) deliver(from wire.Peer, m *wire.Deliver) {
-	h := &m.Header
+// join gives this executor's part of the run that h describes, which may be new here; nil where it is over, or is none
+// of this executor's.
+func (e *Executor) join(h *wire.Header) *activity {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.closed || e.isOverLocked(h) {
-		e.mu.Unlock()
-		return
+		return nil
 	}
 	a := e.runs[h.Run]
 	if a != nil && h.Owner != a.owner() && h.Plan.Epoch > a.epoch() {
@@ -83,15 +83,22 @@ func (e *Executor) deliver(from wire.Peer, m *wire.Deliver) {
 	}
 	if a == nil {
 		if a = newActivity(e, h); a == nil {
-			e.mu.Unlock()
 			e.log.Warn("a run's message names other executors", "run", h.Run)
-			return
+			return nil
 		}
 		e.runs[h.Run] = a
 	}
-	e.mu.Unlock()
-	a.post(h.Plan.Epoch, func() {
-		if a.welcome(from, h.Plan.Epoch) {
+	return a
+}
+
+// deliver brings values for a run.
+func (e *Executor) deliver(from wire.Peer, m *wire.Deliver) {
+	a := e.join(&m.Header)
+	if a == nil {
+		return
+	}
+	a.post(m.Header.Plan.Epoch, func() {
+		if a.welcome(from, m.Header.Plan.Epoch) {
 			a.arrived(m)
 		}
 	})
@@ -115,7 +122,11 @@ func (e *Executor) result(from wire.Peer, m *wire.Result) {
 
 // failure tells the collector that a node failed for good elsewhere.
 func (e *Executor) failure(m *wire.Failure) {
-	if a := e.find(m.Run); a != nil {
+	a := e.find(m.Run)
+	if a == nil && m.Header != nil {
+		a = e.join(m.Header)
+	}
+	if a != nil {
 		a.post(m.Epoch, func() {
 			if m.Epoch >= a.epoch() {
 				a.advance(dag.Event{Kind: dag.NodeFailed, Err: m.Err})
@@ -178,22 +189,9 @@ func (e *Executor) query(from wire.Peer, m *wire.Query) {
 
 // replan gives a run's new plan after a loss; the run may be new here.
 func (e *Executor) replan(m *wire.Replan) {
-	h := &m.Header
-	e.mu.Lock()
-	if e.closed || e.isOverLocked(h) {
-		e.mu.Unlock()
-		return
+	if a := e.join(&m.Header); a != nil {
+		a.post(a.epoch(), func() { a.replanned(m) })
 	}
-	a := e.runs[h.Run]
-	if a == nil {
-		if a = newActivity(e, h); a == nil {
-			e.mu.Unlock()
-			return
-		}
-		e.runs[h.Run] = a
-	}
-	e.mu.Unlock()
-	a.post(a.epoch(), func() { a.replanned(m) })
 }
 
 // abandon lets go of a part of a run that goes on elsewhere, or begins here anew.

@@ -29,7 +29,12 @@ type call struct {
 // work runs one invocation, and then whatever follows it on this node, with one slot.
 func (a *activity) work(c dag.Command) {
 	waited := time.Now()
-	own, err := a.e.enter(a.ctx, a.spec.functions[c.Invocation.Node])
+	f := a.spec.functions[c.Invocation.Node]
+	_, err := a.e.library.callable(a.ctx, f) // to compile takes seconds, and no slot
+	var own *slots
+	if err == nil {
+		own, err = a.e.enter(a.ctx, f)
+	}
 	if err != nil {
 		a.advance(a.failed(c.Invocation, err))
 		return
@@ -45,13 +50,15 @@ func (a *activity) work(c dag.Command) {
 		}
 	}()
 	for ok := true; ok; {
-		var buf [4]dag.Command
 		ev := a.run1(c, waited)
 		if own != nil { // what follows is another function
 			own.release()
 			own = nil
 		}
-		c, ok = a.perform(a.step(ev, buf[:0]), true)
+		buf := newCommands()
+		*buf = a.step(ev, *buf)
+		c, ok = a.perform(*buf, true)
+		freeCommands(buf)
 		waited = time.Time{}
 	}
 	running = false
@@ -149,18 +156,22 @@ func (e *Executor) try(ctx context.Context, c *call) (value.Value, error) {
 		v, err := callable.Invoke(inv, args)
 		return v, inv.explain(ended(ctx, err))
 	}
+	if home := c.home; home != nil && !own { // the run's end is the only end
+		home.enter(inv)
+		defer home.leave(inv)
+		if ctx.Err() != nil {
+			inv.overdue()
+		}
+	} else {
+		defer context.AfterFunc(ctx, inv.overdue)()
+	}
 	return e.native(ctx, inv, callable, args)
 }
 
 // native runs a native function, which cannot be stopped: past its deadline the try has failed, while the function
 // keeps its slot until it returns.
 func (e *Executor) native(ctx context.Context, inv *invocation, callable runtime.Callable, args []value.Value) (value.Value, error) {
-	watch := context.AfterFunc(ctx, inv.overdue)
-	defer func() {
-		if !watch() {
-			inv.returned()
-		}
-	}()
+	defer inv.returned()
 	v, err := callable.Invoke(inv, args)
 	return v, inv.explain(ended(ctx, err))
 }

@@ -2,15 +2,11 @@ package executor
 
 import (
 	"context"
-	"sync"
 	"time"
-
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/bus"
-	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/wire"
 	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/value"
@@ -78,7 +74,7 @@ func (a *activity) finish(o *wire.Outcome) {
 	a.drop(errReleased)
 	for i, p := range sites[:len(header.Executors)] {
 		if dag.Site(i) != a.self {
-			a.e.send(p, &wire.Release{Runs: []id.Run{a.run}})
+			a.e.reports.released(p, a.run)
 		}
 	}
 	a.e.reports.ended(header.Owner, wire.Ended{Run: a.run, Epoch: header.Plan.Epoch, Code: code})
@@ -157,86 +153,3 @@ const (
 	keepReplies    = 8 << 10
 	keepReplyMax   = 4 << 10 // bytes: a larger reply that was lost ends in outcome_unknown
 )
-
-// replies keeps what was answered lately. Safe for concurrent use.
-type replies struct {
-	sent *lru.Cache[id.Run, bus.Msg]
-}
-
-func newReplies() *replies {
-	r := &replies{}
-	r.sent, _ = lru.New[id.Run, bus.Msg](keepReplies) // only fails for a size below 1
-	return r
-}
-
-func (r *replies) keep(run id.Run, m bus.Msg) {
-	if len(m.Data) <= keepReplyMax {
-		r.sent.Add(run, m)
-	}
-}
-
-// resend repeats a reply; false where none is kept.
-func (r *replies) resend(e *Executor, run id.Run) bool {
-	m, ok := r.sent.Get(run)
-	if !ok {
-		return false
-	}
-	if err := e.cfg.Bus.Publish(m); err != nil {
-		e.log.Warn("reply not sent again", "run", run, "err", err)
-	}
-	return true
-}
-
-const (
-	reportDelay = 5 * time.Millisecond
-	reportEvery = 512
-)
-
-// reports tells owners which of their runs have ended, many in one message. Safe for concurrent use.
-type reports struct {
-	e *Executor
-
-	mu     sync.Mutex // guards what follows
-	ends   map[wire.Peer][]wire.Ended
-	timer  *time.Timer
-	armed  bool
-	closed bool
-}
-
-func newReports(e *Executor) *reports {
-	r := &reports{e: e, ends: map[wire.Peer][]wire.Ended{}}
-	r.timer = time.AfterFunc(time.Hour, r.flush)
-	r.timer.Stop()
-	return r
-}
-
-func (r *reports) ended(owner wire.Peer, end wire.Ended) {
-	r.mu.Lock()
-	r.ends[owner] = append(r.ends[owner], end)
-	full := len(r.ends[owner]) >= reportEvery
-	if !full && !r.armed && !r.closed {
-		r.armed = true
-		r.timer.Reset(reportDelay)
-	}
-	r.mu.Unlock()
-	if full {
-		r.flush()
-	}
-}
-
-func (r *reports) flush() {
-	r.mu.Lock()
-	ends := r.ends
-	r.ends, r.armed = map[wire.Peer][]wire.Ended{}, false
-	r.mu.Unlock()
-	for owner, list := range ends {
-		r.e.send(owner, &wire.Report{Ended: list})
-	}
-}
-
-func (r *reports) close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed = true
-	r.timer.Stop()
-}

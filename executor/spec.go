@@ -98,6 +98,9 @@ func decodeSpec(v value.Value) (*spec, error) {
 	return &spec{graph: g, functions: w.Functions}, nil
 }
 
+// has reports whether a function is loaded.
+func (l *library) has(f runtime.Spec) bool { return l.loaded.Contains(f.Version) }
+
 // callable loads a function, at the first time from the store.
 func (l *library) callable(ctx context.Context, f runtime.Spec) (runtime.Callable, error) {
 	if c, ok := l.loaded.Get(f.Version); ok {

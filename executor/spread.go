@@ -106,7 +106,7 @@ type visit struct {
 
 // visitingLocked gives the context of a run's items here, or nil where none is to run; leave it with left.
 func (e *Executor) visitingLocked(run id.Run) context.Context {
-	if e.closed || e.ended.Contains(run) {
+	if e.closed || e.ended.Has(run) {
 		return nil
 	}
 	v := e.visits[run]

@@ -56,8 +56,8 @@ func (file) Read() (map[string]any, error) { return nil, errors.New("a file has 
 func openContexts() (*contexts, error) {
 	path := os.Getenv("SQUALL_CONFIG")
 	if path == "" {
-		dir, err := os.UserConfigDir()
-		if err != nil {
+		dir, _ := os.UserConfigDir()
+		if dir == "" {
 			return nil, nil // a user without a home has no contexts
 		}
 		path = filepath.Join(dir, "squall", "config.yaml")

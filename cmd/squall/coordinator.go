@@ -53,7 +53,7 @@ func (r *coordinate) run(ctx context.Context) (err error) {
 	}
 	var api, metrics net.Listener
 	if r.http.addr != "" {
-		if api, err = r.http.open(); err != nil {
+		if api, err = r.http.open(ctx); err != nil {
 			return err
 		}
 		defer func() { _ = api.Close() }() // closed by then, unless something failed
@@ -63,7 +63,7 @@ func (r *coordinate) run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if metrics, err = listen(addr); err != nil {
+		if metrics, err = listen(ctx, addr); err != nil {
 			return err
 		}
 		defer func() { _ = metrics.Close() }()

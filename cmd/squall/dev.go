@@ -65,7 +65,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 		return fault.New(fault.InvalidArgument, "--executors %d: at least one", d.executors)
 	}
 	log := d.logger(slog.LevelWarn)
-	ln, err := d.http.open()
+	ln, err := d.http.open(ctx)
 	if err != nil {
 		return err
 	}

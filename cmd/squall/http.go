@@ -25,7 +25,7 @@ func (h *httpAPI) flags(f *pflag.FlagSet, name, addr, usage string) {
 }
 
 // open opens the port: before anything else starts, so that a port in use is the first thing that is said.
-func (h *httpAPI) open() (net.Listener, error) {
+func (h *httpAPI) open(ctx context.Context) (net.Listener, error) {
 	if h.token == "" {
 		h.token = os.Getenv("SQUALL_HTTP_TOKEN")
 	}
@@ -33,7 +33,7 @@ func (h *httpAPI) open() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return listen(addr)
+	return listen(ctx, addr)
 }
 
 // serve serves until ctx ends.

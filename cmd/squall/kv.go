@@ -226,7 +226,7 @@ func (a *app) kvWatch(k *keys) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(a.errs, "watching; Ctrl-C ends it")
+			a.say("watching; Ctrl-C ends it\n")
 			if a.set.Output == "json" {
 				a.set.Output = "jsonl" // there is no end at which a list could be closed
 			}
@@ -238,10 +238,10 @@ func (a *app) kvWatch(k *keys) *cobra.Command {
 					return nil
 				}
 			}
-			if ctx.Err() != nil {
-				return nil // asked to end
+			if context.Cause(ctx) == nil {
+				return fault.New(fault.Unavailable, "the watch was lost: list what you need and watch again")
 			}
-			return fault.New(fault.Unavailable, "the watch was lost: list what you need and watch again")
+			return nil // asked to end
 		}),
 	}
 	cmd.Flags().IntVar(&count, "count", 0, "end after as many changes; 0 is never")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"strings"
@@ -41,8 +42,8 @@ func loopback(host string) bool {
 }
 
 // listen opens a port for HTTP.
-func listen(addr string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", addr)
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fault.New(fault.InvalidArgument, "listen on %s: stop what is there, or choose another port: %w", addr, err)
 	}

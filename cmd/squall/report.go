@@ -28,19 +28,19 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	e, ours := asFault(err)
 	if a.set.Output == "json" || a.set.Output == "jsonl" {
 		b, _ := json.Marshal(e) // strings and numbers only
-		fmt.Fprintf(a.errs, "%s\n", b)
+		a.say("%s\n", b)
 		return e.Code.ExitCode()
 	}
-	fmt.Fprintf(a.errs, "squall: %s\n", e.Error())
+	a.say("squall: %s\n", e.Error())
 	hint := hints[e.Code]
 	if !ours {
 		hint = fmt.Sprintf("see '%s --help'", cmd.CommandPath())
 	}
 	if hint != "" {
-		fmt.Fprintf(a.errs, "hint: %s\n", hint)
+		a.say("hint: %s\n", hint)
 	}
 	if e.Detail != "" {
-		fmt.Fprintf(a.errs, "%s\n", e.Detail)
+		a.say("%s\n", e.Detail)
 	}
 	return e.Code.ExitCode()
 }
@@ -55,3 +55,6 @@ func asFault(err error) (e *fault.Error, ours bool) {
 	}
 	return fault.New(fault.InvalidArgument, "%w", err), false
 }
+
+// say writes to stderr; where that cannot be written there is nobody to tell.
+func (a *app) say(format string, args ...any) { _, _ = fmt.Fprintf(a.errs, format, args...) }

@@ -151,7 +151,9 @@ func (a *app) printOutputs(out client.Outputs) error {
 		for _, n := range out.Stats() {
 			rows = append(rows, []string{n.Node, strconv.Itoa(n.Calls), strconv.Itoa(n.Again), n.Busy.String(), n.Wait.String(), n.Max.String()})
 		}
-		fmt.Fprintln(w)
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
 		return printTable(w, []string{"NODE", "CALLS", "RETRIES", "BUSY", "WAIT", "LONGEST"}, rows)
 	})
 }

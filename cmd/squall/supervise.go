@@ -105,8 +105,7 @@ func (s *supervisor) once(ctx context.Context) (lived bool, err error) {
 			silence.Reset(beatLimit)
 		case <-silence.C:
 			p.kill()
-			<-p.ended
-			return lived, fault.New(fault.ExecutorCrashed, "the executor did not answer and was killed")
+			return lived, errors.Join(fault.New(fault.ExecutorCrashed, "the executor did not answer and was killed"), <-p.ended)
 		case <-asked:
 			p.stop()
 			asked = nil
@@ -135,7 +134,7 @@ func supervised(ctx context.Context, args []string, a *app, grace time.Duration)
 	args = slices.DeleteFunc(slices.Clone(args), func(s string) bool {
 		return s == "--supervise" || strings.HasPrefix(s, "--supervise=")
 	})
-	s := &supervisor{grace: grace, log: a.logger(slog.LevelInfo), spawn: func() (*process, error) { return spawn(path, args, a) }}
+	s := &supervisor{grace: grace, log: a.logger(slog.LevelInfo), spawn: func() (*process, error) { return spawn(ctx, path, args, a) }}
 	err = s.run(ctx)
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		return fault.New(fault.InvalidArgument, "the executor does not start: %w", err) // it has said why
@@ -143,8 +142,8 @@ func supervised(ctx context.Context, args []string, a *app, grace time.Duration)
 	return err
 }
 
-func spawn(path string, args []string, a *app) (*process, error) {
-	cmd := exec.Command(path, args...) // not CommandContext: it is asked to end first
+func spawn(ctx context.Context, path string, args []string, a *app) (*process, error) {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), path, args...) // it is asked to end before it is killed
 	cmd.Env = append(os.Environ(), supervisedEnv+"=1")
 	cmd.Stderr = a.errs
 	in, err := cmd.StdinPipe()

@@ -173,7 +173,7 @@ func (g *Gateway) run(c *gin.Context, req caller.Request, a asked, answer func(*
 
 // start has a run admitted.
 func (g *Gateway) start(ctx context.Context, req caller.Request) error {
-	_, err := g.admissions.join(ctx, req.Run, true, func(ctx context.Context) (*caller.Result, error) {
+	_, _, err := g.admissions.join(ctx, req.Run, true, func(ctx context.Context) (*caller.Result, error) {
 		_, err := g.admit.Start(ctx, req) // bounds itself
 		return nil, err
 	})
@@ -201,12 +201,8 @@ func (g *Gateway) outcome(ctx context.Context, req caller.Request, a asked) (*ca
 		return call(ctx)
 	}
 	for {
-		called := false
-		r, err := g.outcomes.join(ctx, req.Run, true, func(ctx context.Context) (*caller.Result, error) {
-			called = true
-			return call(ctx)
-		})
-		if !called && (fault.Is(err, fault.UnknownRun) || fault.Is(err, fault.InvalidArgument)) {
+		r, mine, err := g.outcomes.join(ctx, req.Run, true, call)
+		if !mine && (fault.Is(err, fault.UnknownRun) || fault.Is(err, fault.InvalidArgument)) {
 			continue // we had joined one who asked for the run before it was there
 		}
 		return r, err
@@ -215,9 +211,10 @@ func (g *Gateway) outcome(ctx context.Context, req caller.Request, a asked) (*ca
 
 // outcomeOf waits for the end of a run that is recorded.
 func (g *Gateway) outcomeOf(ctx context.Context, run id.Run) (*caller.Result, error) {
-	return g.outcomes.join(ctx, run, false, func(ctx context.Context) (*caller.Result, error) {
+	r, _, err := g.outcomes.join(ctx, run, false, func(ctx context.Context) (*caller.Result, error) {
 		return g.await.Await(ctx, run)
 	})
+	return r, err
 }
 
 // placed names the run in an error that does not.

@@ -33,12 +33,12 @@ type flight struct {
 func newFlights() *flights { return &flights{open: map[id.Run]*flight{}} }
 
 // join waits for run's flight, which is begun with fly where there is none. When ctx ends it leaves; the last to leave
-// ends fly's context, unless somebody asked to keep it up: then fly must bound itself.
-func (f *flights) join(ctx context.Context, run id.Run, keep bool, fly func(context.Context) (*caller.Result, error)) (*caller.Result, error) {
+// ends fly's context, unless somebody asked to keep it up: then fly must bound itself. mine tells that fly was begun.
+func (f *flights) join(ctx context.Context, run id.Run, keep bool, fly func(context.Context) (*caller.Result, error)) (r *caller.Result, mine bool, err error) {
 	for {
-		w, err := f.board(ctx, run, keep, fly)
+		w, mine, err := f.board(ctx, run, keep, fly)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		select {
 		case <-w.done:
@@ -48,7 +48,7 @@ func (f *flights) join(ctx context.Context, run id.Run, keep bool, fly func(cont
 			if again {
 				continue // it had been given up before we came
 			}
-			return w.result, w.err
+			return w.result, mine, w.err
 		case <-ctx.Done():
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -56,19 +56,20 @@ func (f *flights) join(ctx context.Context, run id.Run, keep bool, fly func(cont
 				w.ended = true
 				w.leave()
 			}
-			return nil, fault.From(ctx.Err())
+			return nil, mine, fault.From(ctx.Err())
 		}
 	}
 }
 
-func (f *flights) board(ctx context.Context, run id.Run, keep bool, fly func(context.Context) (*caller.Result, error)) (*flight, error) {
+func (f *flights) board(ctx context.Context, run id.Run, keep bool, fly func(context.Context) (*caller.Result, error)) (w *flight, mine bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		return nil, fault.New(fault.Unavailable, "the gateway is being stopped: ask another, or later")
+		return nil, false, fault.New(fault.Unavailable, "the gateway is being stopped: ask another, or later")
 	}
-	w := f.open[run]
-	if w == nil {
+	w = f.open[run]
+	mine = w == nil
+	if mine {
 		w = &flight{done: make(chan struct{})}
 		f.open[run] = w
 		ctx, w.leave = context.WithCancel(context.WithoutCancel(ctx))
@@ -84,7 +85,7 @@ func (f *flights) board(ctx context.Context, run id.Run, keep bool, fly func(con
 	}
 	w.users++
 	w.keep = w.keep || keep
-	return w, nil
+	return w, mine, nil
 }
 
 // close waits until every flight has ended; that they do is up to who closes the Caller.

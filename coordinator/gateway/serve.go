@@ -52,7 +52,9 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logge
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.Close() // ends the requests still open: their runs are cancelled
 	}
-	<-ended
+	if end := <-ended; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
 	return err
 }
 

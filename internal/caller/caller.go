@@ -142,21 +142,25 @@ func (c *Caller) Call(ctx context.Context, r Request) (*Result, error) {
 	if r.Run.IsZero() {
 		r.Run = id.NewRun()
 	}
-	ctx, cancel := withDefault(ctx, DefaultTimeout)
-	defer cancel()
 	p, err := c.expect(pending{run: r.Run, recorded: r.Mode.Recorded()})
 	if err != nil {
 		return nil, err
 	}
 	defer c.forget(p)
-	deadline, _ := ctx.Deadline()
+	deadline, given := ctx.Deadline()
+	var late <-chan time.Time
+	if !given { // a timer of our own costs a call less than a context
+		t := time.NewTimer(DefaultTimeout)
+		defer t.Stop()
+		deadline, late = time.Now().Add(DefaultTimeout), t.C
+	}
 	msg, err := c.prepare(ctx, r, margin(deadline))
 	if err != nil {
 		return nil, err
 	}
-	o, err := c.submit(ctx, p, r.Name, msg)
+	o, err := c.submit(ctx, p, r.Name, msg, late)
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || fault.Is(err, fault.DeadlineExceeded) {
 			c.abandon(r.Run)
 		}
 		return nil, err
@@ -184,7 +188,7 @@ func (c *Caller) Start(ctx context.Context, r Request) (id.Run, error) {
 	if err != nil {
 		return r.Run, err
 	}
-	o, err := c.submit(ctx, p, r.Name, msg)
+	o, err := c.submit(ctx, p, r.Name, msg, nil)
 	if err != nil {
 		return r.Run, err
 	}
@@ -284,7 +288,7 @@ func (c *Caller) prepare(ctx context.Context, r Request, deadline time.Time) ([]
 }
 
 // submit publishes a call and waits for what it expects.
-func (c *Caller) submit(ctx context.Context, p *pending, name string, msg []byte) (*wire.Outcome, error) {
+func (c *Caller) submit(ctx context.Context, p *pending, name string, msg []byte, late <-chan time.Time) (*wire.Outcome, error) {
 	call := bus.Msg{Subject: c.subjects.Call(name), Reply: c.inbox + "." + p.run.String(), Data: msg}
 	for wait := newSearch(); ; {
 		if err := c.cfg.Bus.Publish(call); err != nil {
@@ -301,6 +305,8 @@ func (c *Caller) submit(ctx context.Context, p *pending, name string, msg []byte
 			return got.outcome, got.err
 		case <-ctx.Done():
 			return nil, fault.From(ctx.Err())
+		case <-late:
+			return nil, fault.From(context.DeadlineExceeded)
 		}
 	}
 }
@@ -309,6 +315,9 @@ func (c *Caller) submit(ctx context.Context, p *pending, name string, msg []byte
 func (c *Caller) result(ctx context.Context, o *wire.Outcome) (*Result, error) {
 	if o.Err != nil {
 		return nil, o.Err
+	}
+	if len(o.Names) != len(o.Values) {
+		return nil, fault.New(fault.Unsupported, "run %s answered with %d names for %d values", o.Run, len(o.Names), len(o.Values))
 	}
 	vs, err := c.cfg.Offload.InAll(ctx, o.Values)
 	if err != nil {

@@ -188,6 +188,9 @@ func TestMapHelperLostTwice(t *testing.T) {
 		}
 		close(g.open)
 		ys, err := f.get()
+		if begun := 8 + len(g.began); begun > len(xs)+20 {
+			t.Errorf("%d items were begun %d times", len(xs), begun)
+		}
 		if err != nil || len(ys) != len(xs) {
 			t.Fatalf("%v, %v", ys, err)
 		}
@@ -351,6 +354,7 @@ func TestLeaving(t *testing.T) {
 						t.Error(err)
 					}
 					delete(w.nodes, name)
+					break
 				}
 			}
 		}

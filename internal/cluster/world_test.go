@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,7 @@ type world struct {
 	system kvs.Store // what the nodes take for the system space
 	cfg    coordinator.Config
 	slots  int
+	log    *slog.Logger
 
 	mu    sync.Mutex // guards what follows
 	nodes map[string]*executorNode
@@ -56,10 +58,11 @@ func inSpecialWorld(t *testing.T, names string, edit func(w *world), test func(w
 		t.Logf("network %v", memory.Network.Options())
 		w := &world{
 			t: t, memory: memory, nodes: map[string]*executorNode{}, slots: 2,
-			cfg: coordinator.Config{Name: "coordinator"},
+			log: slog.New(slog.NewTextHandler(t.Output(), nil)), // seen when the test fails
 		}
+		w.cfg = coordinator.Config{Name: "coordinator", Logger: w.log}
 		w.ends = append(w.ends, memory.Close)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		w.ctx = ctx
 		defer w.close()
 		defer cancel()
@@ -112,7 +115,7 @@ func (w *world) startCoordinator() {
 func (w *world) add(name string) *executorNode {
 	w.t.Helper()
 	b, natives := w.join(name), native.New()
-	e, err := cluster.StartExecutor(b, cluster.ExecutorConfig{Name: name, Slots: w.slots, Natives: natives})
+	e, err := cluster.StartExecutor(b, cluster.ExecutorConfig{Name: name, Slots: w.slots, Natives: natives, Logger: w.log})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -186,7 +189,7 @@ type gate struct {
 }
 
 func newGate() *gate {
-	return &gate{began: make(chan string, 100), open: make(chan struct{}), ended: make(chan error, 100)}
+	return &gate{began: make(chan string, 1000), open: make(chan struct{}), ended: make(chan error, 1000)}
 }
 
 func (g *gate) wait(c fn.Context) error {

@@ -77,8 +77,21 @@ func Run(ctx context.Context, cfg Config) (r *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
+	wordsDir, err := sourceDir("internal/demo/words")
+	if err != nil {
+		return nil, err
+	}
+	pictureDir, err := sourceDir("internal/demo/picture")
+	if err != nil {
+		return nil, err
+	}
 	if cfg.Out == "" {
 		cfg.Out, err = os.MkdirTemp("", "squall-demo-photo-")
+		defer func() {
+			if err != nil {
+				_ = os.Remove(cfg.Out) // only if nothing was written to it
+			}
+		}()
 	} else {
 		err = os.MkdirAll(cfg.Out, 0o755)
 	}
@@ -96,7 +109,7 @@ func Run(ctx context.Context, cfg Config) (r *Report, err error) {
 
 	r = &Report{}
 	d := &demo{house: h, printer: p}
-	if err = d.register(ctx); err != nil {
+	if err = d.register(ctx, wordsDir, pictureDir); err != nil {
 		return nil, err
 	}
 	if r.Identifiers, err = d.identifiers(ctx, root, files); err != nil {
@@ -105,14 +118,17 @@ func Run(ctx context.Context, cfg Config) (r *Report, err error) {
 	if r.Photo, err = d.photo(ctx, images, cfg.Out); err != nil {
 		return nil, err
 	}
-	if err = d.web(ctx, d.refs, cfg.Stay); err != nil {
+	if err = d.web(ctx, d.refs); err != nil {
 		return nil, err
 	}
 	r.Took = time.Since(began)
 	d.head("Done in %s", short(r.Took))
-	if cfg.Stay {
-		<-ctx.Done()
+	if !cfg.Stay {
+		d.line("The cluster ends now; with --stay it stays up to be tried.")
+		return r, nil
 	}
+	d.line("The cluster stays up. Ctrl-C ends it.")
+	<-ctx.Done()
 	return r, nil
 }
 

@@ -14,15 +14,7 @@ import (
 
 // register makes the functions and the two DAGs known. The functions that arrive at run time, as Go packages, are
 // built to WebAssembly here.
-func (d *demo) register(ctx context.Context) error {
-	wordsDir, err := sourceDir("internal/demo/words")
-	if err != nil {
-		return err
-	}
-	pictureDir, err := sourceDir("internal/demo/picture")
-	if err != nil {
-		return err
-	}
+func (d *demo) register(ctx context.Context, wordsDir, pictureDir string) error {
 	began := time.Now()
 	var all errgroup.Group
 	for name, impl := range map[string]client.Impl{

@@ -15,7 +15,7 @@ import (
 )
 
 // web calls a function over HTTP as any program may, and says how to go on by hand.
-func (d *demo) web(ctx context.Context, refs []client.Ref, stay bool) error {
+func (d *demo) web(ctx context.Context, refs []client.Ref) error {
 	ref := plain(refs)
 	body := `[{"$ref":"` + ref + `"}]`
 	began := time.Now()
@@ -27,11 +27,6 @@ func (d *demo) web(ctx context.Context, refs []client.Ref, stay bool) error {
 	d.phase("call", time.Since(began), "one file counted over HTTP: %d identifiers. The same by hand:", len(tally.Counts))
 	d.line("    curl -s %s/v1/functions/count/calls -d '%s'", d.url, body)
 	d.line("    curl -s %s/v1/dags", d.url)
-	if stay {
-		d.line("  The cluster stays up. Ctrl-C ends it.")
-	} else {
-		d.line("  The cluster ends now; with --stay it stays up to be tried.")
-	}
 	return nil
 }
 

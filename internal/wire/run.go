@@ -169,6 +169,8 @@ type Failure struct {
 	Run   id.Run       `cbor:"1,keyasint"`
 	Epoch uint32       `cbor:"2,keyasint"`
 	Err   *fault.Error `cbor:"3,keyasint"`
+	// Header is for a collector that has not heard of the run yet.
+	Header *Header `cbor:"4,keyasint,omitempty"`
 }
 
 func (*Failure) wireType() Type { return TypeFailure }

@@ -134,18 +134,17 @@ func (s *Store) removeChunks(sh *shard, p place, id uint64) {
 	if !s.background.TryAcquire(1) {
 		return
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
+	if s.begin(context.Background()) != nil {
 		s.background.Release(1)
 		return
 	}
-	s.calls.Go(func() {
+	go func() {
+		defer s.end()
 		defer s.background.Release(1)
-		ctx, cancel := context.WithTimeout(s.done, s.cfg.Timeout)
+		ctx, cancel := s.untilClose(context.Background())
 		defer cancel()
-		_ = s.purge(ctx, sh, p, id) // Sweep will
-	})
+		_ = s.purge(ctx, sh, p, id) // else Sweep will
+	}()
 }
 
 func (s *Store) purge(ctx context.Context, sh *shard, p place, id uint64) error {

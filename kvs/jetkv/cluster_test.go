@@ -1,10 +1,12 @@
 package jetkv_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/natsconn"
 	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/kvs/jetkv"
@@ -19,7 +22,29 @@ import (
 )
 
 // cluster runs three servers with replicated JetStream.
-func cluster(t *testing.T) []*server.Server {
+func cluster(t *testing.T) *fleet {
+	t.Helper()
+	var f *fleet
+	for range 5 { // a port may be taken by somebody else in between
+		if f = startFleet(t); f != nil {
+			break
+		}
+	}
+	if f == nil {
+		t.Fatal("the servers do not start")
+	}
+	until(t, "the cluster has a leader", func() bool {
+		for _, srv := range f.servers {
+			if srv.JetStreamIsLeader() && len(srv.JetStreamClusterPeers()) == len(f.servers) {
+				return true
+			}
+		}
+		return false
+	})
+	return f
+}
+
+func startFleet(t *testing.T) *fleet {
 	t.Helper()
 	// Each must know where the others will be before they are there: take free ports, and give them back.
 	var held []net.Listener
@@ -32,15 +57,16 @@ func cluster(t *testing.T) []*server.Server {
 		held = append(held, l)
 		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
 	}
-	var all []*server.Server
+	f := &fleet{}
+	name := id.Token(8) // who takes a dead server's port is not taken for it
 	for i, l := range held {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
 		srv, err := server.NewServer(&server.Options{
-			ServerName: fmt.Sprint("s", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+			ServerName: fmt.Sprint("s", i), DontListen: true, NoSigs: true, NoLog: true,
 			JetStream: true, StoreDir: t.TempDir(), Routes: routes,
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port},
+			Cluster: server.ClusterOpts{Name: name, Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -50,31 +76,40 @@ func cluster(t *testing.T) []*server.Server {
 			srv.Shutdown()
 			srv.WaitForShutdown()
 		})
-		all = append(all, srv)
+		f.servers = append(f.servers, srv)
 	}
-	for _, srv := range all {
-		if !srv.ReadyForConnections(20 * time.Second) {
-			t.Fatal("a server does not start")
-		}
-	}
-	until(t, "the cluster has a leader", func() bool {
-		for _, srv := range all {
-			if srv.JetStreamIsLeader() && len(srv.JetStreamClusterPeers()) == len(all) {
-				return true
+	for _, srv := range f.servers {
+		if !srv.ReadyForConnections(10 * time.Second) {
+			for _, srv := range f.servers {
+				srv.Shutdown()
 			}
+			return nil
 		}
-		return false
-	})
-	return all
+	}
+	return f
+}
+
+// fleet connects to any server that runs, one after another. Without sockets: a dead server's port is soon another's.
+type fleet struct {
+	servers []*server.Server
+	turn    atomic.Int64
+}
+
+func (f *fleet) InProcessConn() (net.Conn, error) {
+	for range f.servers {
+		if srv := f.servers[int(f.turn.Add(1))%len(f.servers)]; srv.Running() {
+			return srv.InProcessConn()
+		}
+	}
+	return nil, errors.New("no server runs")
 }
 
 // Three replicas: nobody reads behind his own writes, and nothing acknowledged is lost when the leader is.
 func TestReplicated(t *testing.T) {
 	servers := cluster(t)
-	urls := servers[0].ClientURL() + "," + servers[1].ClientURL() + "," + servers[2].ClientURL()
 	var stores []*jetkv.Store
 	for i := range 3 {
-		conn, err := natsconn.Dial(within(t), natsconn.Options{URL: urls, Name: fmt.Sprint("store ", i)})
+		conn, err := natsconn.Dial(within(t), natsconn.Options{InProcess: servers, Name: fmt.Sprint("store ", i)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,9 +206,9 @@ func TestReplicated(t *testing.T) {
 	fails(t, err, fault.NotFound)
 }
 
-func leaderOf(t *testing.T, servers []*server.Server, stream string) *server.Server {
+func leaderOf(t *testing.T, f *fleet, stream string) *server.Server {
 	t.Helper()
-	conn, err := natsconn.Dial(within(t), natsconn.Options{URL: servers[0].ClientURL()})
+	conn, err := natsconn.Dial(within(t), natsconn.Options{InProcess: f})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +221,7 @@ func leaderOf(t *testing.T, servers []*server.Server, stream string) *server.Ser
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, srv := range servers {
+	for _, srv := range f.servers {
 		if srv.Name() == s.CachedInfo().Cluster.Leader {
 			return srv
 		}

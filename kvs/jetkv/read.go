@@ -136,7 +136,7 @@ func (r *record) chunks() uint64 {
 // getDirect asks any replica, once.
 func (s *Store) getDirect(ctx context.Context, sh *shard, subject string) (stored, error) {
 	var reply *nats.Msg
-	err := s.try(ctx, "read").once(func(ctx context.Context) (err error) {
+	err := s.try("read").once(ctx, func(ctx context.Context) (err error) {
 		reply, err = s.conn.RequestWithContext(ctx, sh.directGet+subject, nil)
 		return err
 	})

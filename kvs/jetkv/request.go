@@ -71,18 +71,17 @@ var errDisconnected = errors.New("not connected to nats")
 // trial is the life of one request that may be made several times.
 type trial struct {
 	s     *Store
-	ctx   context.Context //nolint:containedctx // lives as long as one call
 	what  string
 	until time.Time
 	wait  *backoff.ExponentialBackOff
 }
 
-func (s *Store) try(ctx context.Context, what string) *trial {
-	return &trial{s: s, ctx: ctx, what: what, until: time.Now().Add(s.cfg.Timeout)}
+func (s *Store) try(what string) *trial {
+	return &trial{s: s, what: what, until: time.Now().Add(s.cfg.Timeout)}
 }
 
 // once makes one attempt.
-func (t *trial) once(f func(context.Context) error) error {
+func (t *trial) once(ctx context.Context, f func(context.Context) error) error {
 	if !t.s.conn.IsConnected() && !t.s.conn.IsClosed() {
 		return errDisconnected
 	}
@@ -90,40 +89,40 @@ func (t *trial) once(f func(context.Context) error) error {
 	if t.until.Before(end) {
 		end = t.until
 	}
-	ctx, cancel := context.WithDeadline(t.ctx, end)
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	return f(ctx)
 }
 
 // again waits before another attempt after err; it returns an error instead when there is no time for one.
-func (t *trial) again(err error) error {
+func (t *trial) again(ctx context.Context, err error) error {
 	if t.wait == nil {
 		t.wait = backoff.NewExponentialBackOff()
 		t.wait.InitialInterval, t.wait.MaxInterval = 20*time.Millisecond, time.Second
 	}
 	pause := t.wait.NextBackOff()
-	if t.ctx.Err() != nil || time.Now().Add(pause).After(t.until) {
-		return t.fail(err)
+	if ctx.Err() != nil || time.Now().Add(pause).After(t.until) {
+		return t.fail(ctx, err)
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case <-t.ctx.Done():
-		return t.fail(err)
+	case <-ctx.Done():
+		return t.fail(ctx, err)
 	}
 }
 
 // fail makes err the fault that the caller gets.
-func (t *trial) fail(err error) error {
+func (t *trial) fail(ctx context.Context, err error) error {
 	var own *fault.Error
 	var api *jetstream.APIError
 	switch {
 	case errors.As(err, &own):
 		return own
-	case t.ctx.Err() != nil:
-		return fault.From(t.ctx.Err())
+	case ctx.Err() != nil:
+		return fault.From(ctx.Err())
 	case errors.As(err, &api):
 		switch int(api.ErrorCode) {
 		case errReplicas:
@@ -143,16 +142,16 @@ func unavailable(format string, args ...any) error {
 
 // retry makes an idempotent request until it is answered.
 func (s *Store) retry(ctx context.Context, what string, f func(context.Context) error) error {
-	t := s.try(ctx, what)
+	t := s.try(what)
 	for {
-		err := t.once(f)
+		err := t.once(ctx, f)
 		switch judge(err) {
 		case answered:
 			return nil
 		case refused, wrongSeq:
-			return t.fail(err)
+			return t.fail(ctx, err)
 		}
-		if err := t.again(err); err != nil {
+		if err := t.again(ctx, err); err != nil {
 			return err
 		}
 	}

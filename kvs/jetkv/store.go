@@ -24,11 +24,10 @@ type Store struct {
 	inline int                                              // bytes of the longest payload that lies in its record, and of a chunk
 	send   func(context.Context, *nats.Msg) (uint64, error) // publish; tests lose its answers
 
-	mu     sync.RWMutex // guards closed against calls that begin
+	mu     sync.RWMutex // guards closed against calls that begin, and ends
 	closed bool
-	calls  sync.WaitGroup // calls, watches and background work
-	done   context.Context
-	stop   context.CancelFunc
+	ends   map[*context.CancelFunc]struct{} // of what runs until Close
+	calls  sync.WaitGroup                   // calls, watches and background work
 
 	background *semaphore.Weighted // bounds the removals of old chunks under way
 }
@@ -64,14 +63,12 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "open the store: %w", err)
 	}
-	s := &Store{conn: conn, js: js, cfg: cfg, background: semaphore.NewWeighted(maxRemovals)}
+	s := &Store{conn: conn, js: js, cfg: cfg, ends: make(map[*context.CancelFunc]struct{}), background: semaphore.NewWeighted(maxRemovals)}
 	if s.inline, err = inlineFor(conn.MaxPayload()); err != nil {
 		return nil, err
 	}
 	s.send = s.publish
-	s.done, s.stop = context.WithCancel(context.Background())
 	if err := s.openStreams(ctx); err != nil {
-		s.stop()
 		return nil, err
 	}
 	return s, nil
@@ -135,12 +132,33 @@ func (s *Store) begin(ctx context.Context) error {
 
 func (s *Store) end() { s.calls.Done() }
 
+// untilClose gives a context that Close ends too. The caller holds a call open, and cancels when it is done.
+func (s *Store) untilClose(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		cancel()
+		return ctx, cancel
+	}
+	end := &cancel
+	s.ends[end] = struct{}{}
+	return ctx, func() {
+		cancel()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.ends, end)
+	}
+}
+
 // Close ends the watches, waits for calls under way and leaves the connection alone. Idempotent.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
+	for end := range s.ends {
+		(*end)()
+	}
 	s.mu.Unlock()
-	s.stop()
 	s.calls.Wait()
 	return nil
 }

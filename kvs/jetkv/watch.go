@@ -49,8 +49,7 @@ func (s *Store) Watch(ctx context.Context, prefix kvs.Key) (<-chan kvs.Entry, er
 		return nil, err
 	}
 	// The watch ends with its context, with the store, and with any of its parts.
-	ctx, cancel := context.WithCancel(ctx)
-	unhook := context.AfterFunc(s.done, cancel)
+	ctx, cancel := s.untilClose(ctx)
 	out := make(chan kvs.Entry)
 	var parts sync.WaitGroup
 	for _, f := range feeds {
@@ -59,7 +58,6 @@ func (s *Store) Watch(ctx context.Context, prefix kvs.Key) (<-chan kvs.Entry, er
 	parts.Go(func() { defer cancel(); w.expiry.run(ctx) })
 	go func() {
 		defer s.end()
-		defer unhook()
 		w.changes.Run(ctx, out, func(c change) (kvs.Entry, bool) { return w.entry(ctx, cancel, c) })
 		cancel()
 		parts.Wait()

@@ -244,13 +244,13 @@ var errExpectation = errors.New("another sequence than expected")
 // An attempt that nobody answered may have been stored, and may even be stored later. So the next one looks first whose
 // record is there, and is itself bound to what it saw: of two attempts, one at most can succeed.
 func (s *Store) store(ctx context.Context, w write) (uint64, error) {
-	t := s.try(ctx, w.what)
+	t := s.try(w.what)
 	before := w.sh.lastSeq.Load() // what is newer was written after this call began, or by somebody unknown to us
 	expect := w.expect
 	maybe := false // an earlier attempt may have succeeded
 	for {
 		var seq uint64
-		err := t.once(func(ctx context.Context) (err error) {
+		err := t.once(ctx, func(ctx context.Context) (err error) {
 			seq, err = s.send(ctx, message(w.sh, w.p.subject, w.data, w.life, expect))
 			return err
 		})
@@ -262,7 +262,7 @@ func (s *Store) store(ctx context.Context, w write) (uint64, error) {
 			if maybe {
 				return 0, outcomeUnknown(ctx, w, err)
 			}
-			return 0, t.fail(err)
+			return 0, t.fail(ctx, err)
 		case wrongSeq:
 			if !maybe {
 				return 0, errExpectation
@@ -287,7 +287,7 @@ func (s *Store) store(ctx context.Context, w write) (uint64, error) {
 				return 0, outcomeUnknown(ctx, w, err)
 			}
 		}
-		if ferr := t.again(err); ferr != nil {
+		if ferr := t.again(ctx, err); ferr != nil {
 			if maybe {
 				return 0, outcomeUnknown(ctx, w, ferr)
 			}
