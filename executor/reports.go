@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	reportDelay = 5 * time.Millisecond
+	reportDelay = 10 * time.Millisecond
 	reportEvery = 512
 )
 

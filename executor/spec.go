@@ -63,6 +63,9 @@ func (l *library) spec(ctx context.Context, hash string) (*spec, error) {
 		return s, nil
 	}
 	s, err, _ := l.flight.Do("spec/"+hash, func() (any, error) {
+		// Others may wait for the same plan: the end of one run must not keep it from them.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
 		e, err := l.system.Get(ctx, kvs.Key(wire.SpecKey(hash)))
 		if err != nil {
 			return nil, fault.New(fault.Unavailable, "the plan of the run cannot be read: %w", err)

@@ -139,6 +139,7 @@ func (w *world) on(names, function string, impl client.Impl) {
 			w.t.Fatalf("register %s on %c: %v", function, name, err)
 		}
 	}
+	synctest.Wait() // all have announced it
 }
 
 func (w *world) dag(draw func(b *dag.Builder) dag.Ref) {

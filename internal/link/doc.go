@@ -5,7 +5,7 @@
 //	Send ── Frame seq 1 ───────────────────▶ deliver
 //	     ── Frame seq 2 ─────── lost
 //	     ── Frame seq 3 ───────────────────▶ a gap: dropped
-//	     ◀────────────────────── Ack seq 1 ── 5 ms after the first unacknowledged frame
+//	     ◀────────────────────── Ack seq 1 ── 10 ms after the first unacknowledged frame
 //	     ── Frame seq 2, 3 again ──────────▶ deliver, deliver
 //
 // A window of frames and bytes bounds what is on the way to one peer; past it the sender keeps its messages. A peer

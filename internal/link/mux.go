@@ -16,7 +16,7 @@ const (
 	// frameOverhead is the most that a Frame adds to its message, in bytes.
 	frameOverhead = 256
 
-	ackDelay = 5 * time.Millisecond
+	ackDelay = 10 * time.Millisecond
 	ackEvery = 256 // frames after which an acknowledgement does not wait for the delay
 	tickEach = 100 * time.Millisecond
 )

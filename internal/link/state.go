@@ -8,7 +8,7 @@ const (
 	windowBytes  = 8 << 20
 	burst        = 64 // frames sent again at once
 
-	resendAfter = 250 * time.Millisecond // an acknowledgement is due within 5 ms; the rest is for a stalled host
+	resendAfter = 250 * time.Millisecond // an acknowledgement is due within 10 ms; the rest is for a stalled host
 	goneAfter   = 600 * time.Millisecond // of "no responders": longer than a reconnect takes
 	silentAfter = 4 * time.Second        // of no acknowledgement at all: longer than a stalled process is worth waiting for
 )

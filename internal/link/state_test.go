@@ -141,7 +141,7 @@ func (p *pair) arrive(i int, keep bool) {
 			p.rt.Fatalf("message %d arrived as number %d", x.id, p.arrived)
 		}
 	}
-	if p.in.due > 0 { // the shell acknowledges within 5 ms
+	if p.in.due > 0 { // the shell acknowledges within 10 ms
 		p.in.due = 0
 		p.way = append(p.way, packet{ack: true, seq: p.in.last})
 	}

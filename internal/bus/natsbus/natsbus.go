@@ -37,6 +37,7 @@ type Bus struct {
 	ended chan struct{}
 	// callbacks counts the goroutines that watch for reconnects and those that run what OnReconnect registered.
 	callbacks sync.WaitGroup
+	outbox    outbox
 
 	mu        sync.Mutex // guards what follows
 	subs      map[*subscription]struct{}
@@ -120,13 +121,15 @@ func (b *Bus) Publish(m bus.Msg) error {
 	if err := bus.CheckSubject(m.Subject); err != nil {
 		return err
 	}
-	if m.Reply == "" {
-		return explain(b.conn.Publish(m.Subject, m.Data))
+	if m.Reply != "" {
+		if err := bus.CheckSubject(m.Reply); err != nil {
+			return err
+		}
 	}
-	if err := bus.CheckSubject(m.Reply); err != nil {
-		return err
+	if len(m.Data) > b.MaxPayload() {
+		return bus.ErrTooLarge
 	}
-	return explain(b.conn.PublishRequest(m.Subject, m.Reply, m.Data))
+	return b.outbox.publish(b, m)
 }
 
 // Request implements bus.Bus.

@@ -22,8 +22,12 @@ type subscription struct {
 	sub    *nats.Subscription
 	handle bus.Handler
 	closed atomic.Bool
-	run    sync.Mutex // held during a handler call, so that Close can wait for it
+	run    sync.Mutex // held during a handler call, so that Close can wait for it; guards burst
+	burst  int        // messages handled since the outbox was held back; 0 while it is not
 }
+
+// burstLimit is how many messages in a row are handled before what they led to leaves.
+const burstLimit = 16
 
 func (s *subscription) deliver(m *nats.Msg) {
 	s.run.Lock()
@@ -31,12 +35,34 @@ func (s *subscription) deliver(m *nats.Msg) {
 	if s.closed.Load() {
 		return
 	}
+	if s.burst == 0 && s.waiting() {
+		s.bus.outbox.hold()
+		s.burst = 1
+	}
+	defer s.letGo()
 	s.handle(bus.Msg{
 		Subject:      m.Subject,
 		Reply:        m.Reply,
 		Data:         m.Data,
 		NoResponders: m.Header != nil && len(m.Data) == 0 && m.Header.Get(statusHeader) == noResponders,
 	})
+}
+
+// letGo ends a burst: what its handler calls have published leaves in one write.
+func (s *subscription) letGo() {
+	if s.burst == 0 {
+		return
+	}
+	if s.burst++; s.burst > burstLimit || !s.waiting() {
+		s.burst = 0
+		s.bus.outbox.release(s.bus)
+	}
+}
+
+// waiting reports whether more messages have come already.
+func (s *subscription) waiting() bool {
+	n, _, err := s.sub.Pending()
+	return err == nil && n > 1 // the one in hand counts
 }
 
 // dropped counts what this subscription lost; 0 once it has ended.
