@@ -281,11 +281,15 @@ func (c *Coordinator) near(ref string) string {
 }
 
 func (c *Coordinator) headerLocked(r *run) wire.Header {
-	return wire.Header{
+	h := wire.Header{
 		Run: r.id(), Spec: r.pin.hash, Plan: r.plan, Executors: r.sites, Owner: c.self, Reply: r.call.Reply,
 		Remaining: wire.Until(r.until, time.Now()), Mode: r.call.Mode, Depth: r.call.Depth, Trace: r.call.Trace,
 		Record: r.record,
 	}
+	if r.call.Mode.Recorded() {
+		h.What = &wire.What{Target: r.call.Target, Name: r.call.Name, Started: r.started.UnixNano()}
+	}
+	return h
 }
 
 // placeWaiting tries again to place what waits, and gives up on what has waited too long.
@@ -334,7 +338,7 @@ func (c *Coordinator) concludeLocked(r *run, why *fault.Error) {
 	}
 	o := &wire.Outcome{Run: r.id(), State: wire.Errored, Err: why}
 	if !r.call.Mode.Recorded() {
-		c.closeLocked(r, wire.Peer{}, why.Code, false)
+		c.closeLocked(r, wire.Peer{}, why, false)
 		c.keepLocked(o)
 		c.reply(r.call.Reply, o)
 		return
@@ -344,7 +348,7 @@ func (c *Coordinator) concludeLocked(r *run, why *fault.Error) {
 		err := c.recordOutcome(r, o)
 		c.mu.Lock()
 		waiters := append([]string{r.call.Reply}, r.waiters...)
-		c.closeLocked(r, wire.Peer{}, why.Code, err == nil)
+		c.closeLocked(r, wire.Peer{}, why, err == nil)
 		if err != nil {
 			c.keepLocked(o)
 		}
@@ -369,7 +373,7 @@ func (c *Coordinator) keepLocked(o *wire.Outcome) {
 }
 
 // closeLocked forgets an open run and remembers that it has ended.
-func (c *Coordinator) closeLocked(r *run, collector wire.Peer, code fault.Code, stored bool) {
+func (c *Coordinator) closeLocked(r *run, collector wire.Peer, why *fault.Error, stored bool) {
 	if c.runs[r.id()] != r {
 		return
 	}
@@ -378,14 +382,11 @@ func (c *Coordinator) closeLocked(r *run, collector wire.Peer, code fault.Code, 
 		c.members.assign(s, -1)
 	}
 	state := wire.Succeeded
-	if code != "" {
+	if why != nil {
 		state = wire.Errored
 	}
 	info := r.info(state)
-	info.Ended = time.Now().UnixNano()
-	if code != "" {
-		info.Err = fault.New(code, "see the run's outcome")
-	}
+	info.Ended, info.Err = time.Now().UnixNano(), why
 	c.ended.Add(r.id(), ended{collector: collector, state: state, stored: stored, info: info})
 }
 
@@ -427,14 +428,14 @@ func (c *Coordinator) report(from wire.Peer, m *wire.Report) {
 	defer c.mu.Unlock()
 	for _, e := range m.Ended {
 		if r := c.runs[e.Run]; r != nil {
-			c.endedLocked(r, from, e.Code)
+			c.endedLocked(r, from, e.Err())
 		}
 	}
 }
 
 // endedLocked closes a run that its collector has ended, and tells who waits for it.
-func (c *Coordinator) endedLocked(r *run, collector wire.Peer, code fault.Code) {
-	c.closeLocked(r, collector, code, r.call.Mode.Recorded())
+func (c *Coordinator) endedLocked(r *run, collector wire.Peer, why *fault.Error) {
+	c.closeLocked(r, collector, why, r.call.Mode.Recorded())
 	if waiters := r.waiters; len(waiters) > 0 {
 		c.goLocked(func() { c.answerFromRecord(r.id(), waiters) })
 	}

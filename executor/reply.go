@@ -66,9 +66,9 @@ func (a *activity) finish(o *wire.Outcome) {
 		o = recorded
 	}
 	a.e.answer(header.Reply, o)
-	var code fault.Code
+	end := wire.Ended{Run: a.run, Epoch: header.Plan.Epoch}
 	if o.Err != nil {
-		code = o.Err.Code
+		end.Code, end.Why = o.Err.Code, o.Err.Message
 	}
 	a.e.settle(a)
 	a.drop(errReleased)
@@ -77,7 +77,7 @@ func (a *activity) finish(o *wire.Outcome) {
 			a.e.reports.released(p, a.run)
 		}
 	}
-	a.e.reports.ended(header.Owner, wire.Ended{Run: a.run, Epoch: header.Plan.Epoch, Code: code})
+	a.e.reports.ended(header.Owner, end)
 }
 
 // answer sends an outcome to its caller, and keeps it for a while in case it does not arrive.
@@ -119,6 +119,9 @@ func (e *Executor) record(h *wire.Header, o *wire.Outcome) (*wire.Outcome, error
 	defer cancel()
 	o.Stored = true
 	rec := wire.RunRecord{Call: wire.Call{Run: h.Run, Mode: h.Mode}, Spec: h.Spec, Epoch: h.Plan.Epoch, Outcome: o, Ended: time.Now().UnixNano()}
+	if h.What != nil {
+		rec.Call.Target, rec.Call.Name, rec.Started = h.What.Target, h.What.Name, h.What.Started
+	}
 	b, err := wire.Encode(&rec)
 	if err != nil {
 		return nil, err

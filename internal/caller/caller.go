@@ -45,14 +45,16 @@ type Caller struct {
 	stop     chan struct{}
 	done     sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
-	pending map[id.Run]*pending
+	mu      sync.Mutex          // guards what follows
+	pending map[id.Run]*pending // the waits for each run, linked
 	closed  bool
 }
 
 // pending is one wait for an outcome.
 type pending struct {
 	run      id.Run
+	next     *pending // for the same run; guarded by the Caller
+	submits  bool     // published the call
 	since    time.Time
 	admit    bool // wants the admission, not the outcome
 	recorded bool // the outcome is stored, so that it can be asked for again
@@ -106,7 +108,7 @@ func (c *Caller) Close() {
 	for _, s := range c.subs {
 		_ = s.Unsubscribe() // only fails on a bus that is closed already
 	}
-	for _, p := range open {
+	for p := range all(open) {
 		p.answer(reply{err: fault.New(fault.Cancelled, "the client was closed while run %s was open", p.run)})
 	}
 	c.done.Wait()
@@ -142,7 +144,7 @@ func (c *Caller) Call(ctx context.Context, r Request) (*Result, error) {
 	if r.Run.IsZero() {
 		r.Run = id.NewRun()
 	}
-	p, err := c.expect(pending{run: r.Run, recorded: r.Mode.Recorded()})
+	p, err := c.expect(pending{run: r.Run, submits: true, recorded: r.Mode.Recorded()})
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +181,7 @@ func (c *Caller) Start(ctx context.Context, r Request) (id.Run, error) {
 	}
 	ctx, cancel := withDefault(ctx, adminTimeout)
 	defer cancel()
-	p, err := c.expect(pending{run: r.Run, admit: true})
+	p, err := c.expect(pending{run: r.Run, submits: true, admit: true})
 	if err != nil {
 		return r.Run, err
 	}
@@ -343,9 +345,7 @@ func (c *Caller) expect(of pending) (*pending, error) {
 	if c.closed {
 		return nil, fault.New(fault.Cancelled, "the client is closed: connect again")
 	}
-	if c.pending[p.run] != nil {
-		return nil, fault.New(fault.Conflict, "this client already waits for run %s: await it once, or with another client", p.run)
-	}
+	p.next = c.pending[p.run]
 	c.pending[p.run] = p
 	return p, nil
 }
@@ -353,8 +353,19 @@ func (c *Caller) expect(of pending) (*pending, error) {
 func (c *Caller) forget(p *pending) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pending[p.run] == p {
+	if c.pending[p.run] == p && p.next == nil {
 		delete(c.pending, p.run)
+		return
+	}
+	for at := c.pending[p.run]; at != nil; at = at.next {
+		switch p {
+		case at: // the first of several
+			c.pending[p.run] = p.next
+			return
+		case at.next:
+			at.next = p.next
+			return
+		}
 	}
 }
 
@@ -373,12 +384,12 @@ func (c *Caller) receive(m bus.Msg) {
 		return
 	}
 	c.mu.Lock()
-	p := c.pending[o.Run]
-	c.mu.Unlock()
-	if p == nil || o.State == wire.Running && !p.admit {
-		return
+	defer c.mu.Unlock()
+	for p := c.pending[o.Run]; p != nil; p = p.next {
+		if o.State != wire.Running || p.admit {
+			p.answer(reply{outcome: &o})
+		}
 	}
-	p.answer(reply{outcome: &o})
 }
 
 // unheard learns from the transport that no coordinator listens for calls.
@@ -391,9 +402,10 @@ func (c *Caller) unheard(m bus.Msg) {
 		return
 	}
 	c.mu.Lock()
-	p := c.pending[run]
-	c.mu.Unlock()
-	if p != nil {
-		p.answer(reply{retry: true})
+	defer c.mu.Unlock()
+	for p := c.pending[run]; p != nil; p = p.next {
+		if p.submits {
+			p.answer(reply{retry: true})
+		}
 	}
 }

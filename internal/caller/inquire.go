@@ -2,6 +2,7 @@ package caller
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/squall-faas/squall/fault"
@@ -104,10 +105,23 @@ func (c *Caller) longCalls(now time.Time) []*pending {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var open []*pending
-	for _, p := range c.pending {
+	for p := range all(c.pending) {
 		if now.Sub(p.since) >= inquireAfter && len(open) < inquireLimit {
 			open = append(open, p)
 		}
 	}
 	return open
+}
+
+// all walks the waits for every run; the caller holds the lock.
+func all(waits map[id.Run]*pending) iter.Seq[*pending] {
+	return func(yield func(*pending) bool) {
+		for _, p := range waits {
+			for ; p != nil; p = p.next {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -121,6 +121,14 @@ type Header struct {
 	Depth     int       `cbor:"9,keyasint,omitempty"`
 	Trace     bool      `cbor:"10,keyasint,omitempty"`
 	Record    uint64    `cbor:"11,keyasint,omitempty"` // revision of the run's record; 0 where there is none
+	What      *What     `cbor:"12,keyasint,omitempty"` // for the record of its outcome; recorded runs only
+}
+
+// What a run is of, as people read it.
+type What struct {
+	Target  Target `cbor:"1,keyasint"`
+	Name    string `cbor:"2,keyasint"`
+	Started int64  `cbor:"3,keyasint"` // Unix nanoseconds
 }
 
 // Sourced is a source's value.
@@ -194,4 +202,13 @@ type Ended struct {
 	Run   id.Run     `cbor:"1,keyasint"`
 	Epoch uint32     `cbor:"2,keyasint"`
 	Code  fault.Code `cbor:"3,keyasint,omitempty"` // empty for success
+	Why   string     `cbor:"4,keyasint,omitempty"` // in words
+}
+
+// Err is the failure, or nil for success.
+func (e Ended) Err() *fault.Error {
+	if e.Code == "" {
+		return nil
+	}
+	return fault.New(e.Code, "%s", e.Why)
 }

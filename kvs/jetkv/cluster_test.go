@@ -64,7 +64,7 @@ func startFleet(t *testing.T) *fleet {
 			t.Fatal(err)
 		}
 		srv, err := server.NewServer(&server.Options{
-			ServerName: fmt.Sprint("s", i), DontListen: true, NoSigs: true, NoLog: true,
+			ServerName: fmt.Sprint("s", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
 			JetStream: true, StoreDir: t.TempDir(), Routes: routes,
 			Cluster: server.ClusterOpts{Name: name, Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port},
 		})
