@@ -116,7 +116,7 @@ func (c *Coordinator) start(ctx context.Context) error {
 		c.subs = append(c.subs, sub)
 	}
 	c.work.Go(c.ticks)
-	c.work.Go(c.adopt)
+	c.work.Go(c.keepRecords)
 	return nil
 }
 

@@ -67,28 +67,54 @@ func (c *Coordinator) admitDurable(ctx context.Context, call *wire.Call, p *pin)
 	}
 }
 
-// adopt takes over the durable runs that were open when the coordinator before this one ended.
-func (c *Coordinator) adopt() {
-	for cursor := ""; ; {
-		page, err := c.cfg.System.List(c.ctx, wire.RunPrefix, cursor, 1000)
-		if err != nil {
-			if c.ctx.Err() == nil {
-				c.log.Error("open durable runs cannot be listed; they wait for the next start", "err", err)
-			}
+// keepRecords adopts the durable runs that were open when the coordinator before this one ended, and then, now and
+// again, removes the records that are old. Records carry no TTL, because a TTL would cost each of them a third fsync.
+func (c *Coordinator) keepRecords() {
+	for {
+		wait := sweepEach
+		if err := c.scanRecords(c.ctx); err != nil {
+			c.log.Error("run records cannot be read; open durable runs wait", "err", err)
+			wait = scanAgain
+		}
+		select {
+		case <-c.ctx.Done():
 			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+const (
+	sweepEach = 6 * time.Hour
+	scanAgain = 2 * time.Second
+)
+
+func (c *Coordinator) scanRecords(ctx context.Context) error {
+	for cursor := ""; ; {
+		page, err := c.cfg.System.List(ctx, wire.RunPrefix, cursor, 1000)
+		if err != nil {
+			return err
 		}
 		for _, k := range page.Keys {
 			run, err := id.ParseRun(string(k[len(wire.RunPrefix):]))
 			if err != nil {
 				continue // not a run's
 			}
-			rec, rev, err := c.recordOf(c.ctx, run)
-			if err == nil && rec.Outcome == nil {
-				c.adoptRun(c.ctx, rec, rev)
+			rec, rev, err := c.recordOf(ctx, run)
+			switch {
+			case fault.Is(err, fault.UnknownRun): // gone meanwhile
+			case err != nil:
+				c.log.Warn("a run's record cannot be read", "run", run, "err", err)
+			case rec.Outcome == nil:
+				c.adoptRun(ctx, rec, rev)
+			case time.Since(time.Unix(0, rec.Ended)) > wire.RunRetention:
+				if err := c.cfg.System.Delete(ctx, k, kvs.Revision(rev)); err != nil {
+					c.log.Warn("an old run's record stays", "run", run, "err", err)
+				}
 			}
 		}
 		if cursor = page.Next; cursor == "" {
-			return
+			return nil
 		}
 	}
 }
@@ -159,7 +185,7 @@ func (c *Coordinator) recordOutcome(r *run, o *wire.Outcome) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.cfg.System.CompareAndSet(ctx, runKey(r.id()), v, kvs.Revision(r.record), kvs.PutOptions{TTL: wire.RunRetention})
+	_, err = c.cfg.System.CompareAndSet(ctx, runKey(r.id()), v, kvs.Revision(r.record), kvs.PutOptions{})
 	if fault.Is(err, fault.Conflict) {
 		return nil // its collector was faster: that outcome stands
 	}

@@ -82,10 +82,10 @@ func beatOf(t *testing.T, p wire.Peer, words []string) wire.Heartbeat {
 	hb := wire.Heartbeat{From: p, Condition: wire.Up, Slots: 2, Kinds: []runtime.Kind{runtime.Wasm}}
 	for _, w := range words {
 		var n int
-		switch {
-		case w == "draining":
+		switch w {
+		case "draining":
 			hb.Condition = wire.Draining
-		case w == "left":
+		case "left":
 			hb.Condition = wire.Left
 		default:
 			if _, err := fmt.Sscanf(w, "f=%d", &n); err != nil {

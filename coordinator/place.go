@@ -10,7 +10,7 @@ import (
 	"github.com/squall-faas/squall/value"
 )
 
-// Weights of the score that a node's executor is chosen by: locality minus load (DESIGN §10). Load is in shares of
+// Weights of the score that a node's executor is chosen by: locality minus load. Load is in shares of
 // the executor's slots, so a predecessor's executor keeps a node until it has as much work waiting as it has slots
 // more than another.
 const (

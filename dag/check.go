@@ -65,13 +65,12 @@ func (g *Graph) checkTypes(f *faults, i int, sig Signature, gives []string) {
 		f.node(g, i, fault.WrongType, "%s is %s from %s, and %s takes %s", what, have, from, n.Function, want)
 	}
 	for j, a := range n.Args {
-		want, have, from := listType, "", "a constant"
-		switch {
-		case a.Const != nil:
-			have = constType(a.Const)
-		default:
-			have = gives[a.From]
-			from = g.producerName(a.From)
+		want := listType
+		var have, from string
+		if a.Const != nil {
+			have, from = constType(a.Const), "a constant"
+		} else {
+			have, from = gives[a.From], g.producerName(a.From)
 		}
 		if n.Kind == Call || j > 0 {
 			want = sig.In[j]

@@ -128,7 +128,7 @@ func (e *Executor) record(h *wire.Header, o *wire.Outcome) (*wire.Outcome, error
 	}
 	key := kvs.Key(wire.RunKey(h.Run))
 	v, _ := value.Of(b) // bytes always are a value
-	_, err = e.cfg.System.CompareAndSet(ctx, key, v, kvs.Revision(h.Record), kvs.PutOptions{TTL: wire.RunRetention})
+	_, err = e.cfg.System.CompareAndSet(ctx, key, v, kvs.Revision(h.Record), kvs.PutOptions{})
 	if err == nil || !fault.Is(err, fault.Conflict) {
 		return o, err
 	}

@@ -29,7 +29,7 @@ func (o PutOptions) Lifetime() (time.Duration, error) {
 	if o.TTL == 0 {
 		return 0, nil
 	}
-	return ((o.TTL-1)/time.Second + 1) * time.Second, nil
+	return (o.TTL + time.Second - 1).Truncate(time.Second), nil
 }
 
 // CheckLimit refuses as invalid_argument a page size outside 1 to MaxPage.

@@ -55,7 +55,7 @@ func TestArrayTags(t *testing.T) {
 		}
 		return order.AppendUint64(nil, bits)
 	}
-	for tag := uint64(0); tag < 100; tag++ {
+	for tag := range uint64(100) {
 		n, ok := tagNumbers(tag)
 		if want := tag >= 64 && tag <= 87 && tag != 76 && tag != 83 && tag != 87; ok != want {
 			t.Fatalf("tag %d: %v", tag, ok)

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"errors"
 	"reflect"
 
 	"github.com/squall-faas/squall/fault"
@@ -52,7 +53,7 @@ func (v Value) Elements() ([]Value, error) {
 }
 
 func notList(v Value, cause error) error {
-	if cause != nil && cause != errNotList {
+	if cause != nil && !errors.Is(cause, errNotList) {
 		return fault.New(fault.WrongType, "a value of type %s is not a list: %w", describe(v), cause)
 	}
 	return fault.New(fault.WrongType, "a value of type %s is not a list: pass a slice or a JSON array", describe(v))

@@ -19,7 +19,7 @@ import (
 // TestIgnoredTimeout calls a native function that does not look at its context: its try fails at the node's timeout,
 // the executor reports it and counts its slot as taken, until it returns.
 func TestIgnoredTimeout(t *testing.T) {
-	inWorld(t, "a", func(w *world) {
+	inWorld(t, "a", func(t *testing.T, w *world) {
 		release := make(chan struct{})
 		w.on("a", "stubborn", client.Native(func(_ fn.Context, x int) (int, error) { <-release; return x, nil }))
 		w.on("a", "fine", client.Native(func(_ fn.Context, x int) (int, error) { return x + 1, nil }))
@@ -65,7 +65,7 @@ func TestIgnoredTimeout(t *testing.T) {
 
 // TestIgnoredTimeoutElsewhere is the same for items of a Map that run on another executor than its home.
 func TestIgnoredTimeoutElsewhere(t *testing.T) {
-	inWorld(t, "ab", func(w *world) {
+	inWorld(t, "ab", func(t *testing.T, w *world) {
 		release := make(chan struct{})
 		w.on("ab", "stubborn", client.Native(func(_ fn.Context, x int) (int, error) { <-release; return x, nil }))
 		w.dag(func(b *dag.Builder) dag.Ref {
@@ -89,7 +89,7 @@ func TestIgnoredTimeoutElsewhere(t *testing.T) {
 // TestGoexitOfItems has native functions end their goroutine, at the home of a Map and elsewhere: the calls fail, the slots
 // are free.
 func TestGoexitOfItems(t *testing.T) {
-	inWorld(t, "ab", func(w *world) {
+	inWorld(t, "ab", func(t *testing.T, w *world) {
 		w.on("ab", "exit", client.Native(func(_ fn.Context, x int) (int, error) {
 			if x < 0 {
 				goruntime.Goexit()
@@ -114,7 +114,7 @@ func TestGoexitOfItems(t *testing.T) {
 
 // TestConcurrencyLimit calls a function that may run twice at once, on an executor of many slots.
 func TestConcurrencyLimit(t *testing.T) {
-	inSpecialWorld(t, "a", func(w *world) { w.slots = 16 }, func(w *world) {
+	inSpecialWorld(t, "a", func(w *world) { w.slots = 16 }, func(t *testing.T, w *world) {
 		var running, most atomic.Int64
 		w.on("a", "limited", client.Native(func(_ fn.Context, x int) (int, error) {
 			n := running.Add(1)
@@ -145,7 +145,7 @@ func TestConcurrencyLimit(t *testing.T) {
 
 // TestConcurrencyLimitOfAChain: a function's own limit holds for it, not for what follows it on the same slot.
 func TestConcurrencyLimitOfAChain(t *testing.T) {
-	inSpecialWorld(t, "a", func(w *world) { w.slots = 4 }, func(w *world) {
+	inSpecialWorld(t, "a", func(w *world) { w.slots = 4 }, func(t *testing.T, w *world) {
 		g := newGate()
 		w.on("a", "limited", client.Native(func(_ fn.Context, x int) (int, error) { return x + 1, nil }).WithConcurrency(1))
 		w.on("a", "slow", client.Native(func(c fn.Context, x int) (int, error) {
@@ -170,7 +170,7 @@ func TestConcurrencyLimitOfAChain(t *testing.T) {
 }
 
 func TestOutputLimit(t *testing.T) {
-	inWorld(t, "ab", func(w *world) {
+	inWorld(t, "ab", func(t *testing.T, w *world) {
 		w.on("ab", "bytes", client.Native(func(_ fn.Context, n int) ([]byte, error) { return make([]byte, n), nil }).WithOutput(1000))
 		w.dag(func(b *dag.Builder) dag.Ref { return b.Map("m", "bytes", b.Input("x")) })
 		if y, err := client.Call[[]byte](w.ctx, w.client, "bytes", 900); err != nil || len(y) != 900 {
@@ -192,7 +192,7 @@ func TestOutputLimit(t *testing.T) {
 
 // TestCancelledMap cancels a Map whose items run on three executors: all of them hear of it, and none begins more.
 func TestCancelledMap(t *testing.T) {
-	inWorld(t, "abc", func(w *world) {
+	inWorld(t, "abc", func(t *testing.T, w *world) {
 		g := newGate()
 		w.on("abc", "slow", client.Native(func(c fn.Context, x int) (int, error) { return x, g.wait(c) }))
 		w.dag(func(b *dag.Builder) dag.Ref { return b.Map("m", "slow", b.Input("x")) })
@@ -229,7 +229,7 @@ func TestCancelledMap(t *testing.T) {
 
 // TestDrained takes executors away one by one while calls go on: none fails.
 func TestDrained(t *testing.T) {
-	inWorld(t, "abc", func(w *world) {
+	inWorld(t, "abc", func(t *testing.T, w *world) {
 		inc := client.Native(func(c fn.Context, x int) (int, error) {
 			select {
 			case <-time.After(time.Duration(x%7) * time.Millisecond):

@@ -23,7 +23,7 @@ import (
 
 // TestCollectorLost kills the executor that has the last node: what was finished before is not run again.
 func TestCollectorLost(t *testing.T) {
-	inWorld(t, "abc", func(w *world) {
+	inWorld(t, "abc", func(t *testing.T, w *world) {
 		first, g := 0, newGate()
 		w.on("a", "first", client.Native(func(_ fn.Context, x int) (int, error) { first++; return x + 1, nil }))
 		w.on("bc", "last", client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) }))
@@ -59,7 +59,7 @@ func (w *world) busy(names string) string {
 
 // TestUpstreamLost kills an executor whose output was passed on already, and one whose output was not.
 func TestUpstreamLost(t *testing.T) {
-	inWorld(t, "abcd", func(w *world) {
+	inWorld(t, "abcd", func(t *testing.T, w *world) {
 		var firsts atomic.Int64
 		slow, last := newGate(), newGate()
 		w.on("ab", "first", client.Native(func(_ fn.Context, x int) (int, error) { firsts.Add(1); return x + 1, nil }))
@@ -93,7 +93,7 @@ func TestMapHomeLost(t *testing.T) { testMapLoss(t, true) }
 func TestMapHelperLost(t *testing.T) { testMapLoss(t, false) }
 
 func testMapLoss(t *testing.T, home bool) {
-	inWorld(t, "abc", func(w *world) {
+	inWorld(t, "abc", func(t *testing.T, w *world) {
 		g := newGate()
 		where := map[string]bool{}
 		var mu sync.Mutex
@@ -160,7 +160,7 @@ func (w *world) isHome(name string) bool {
 // TestMapHelperLostTwice has helpers of a Map die one after another while others join: the numbers that the run knows
 // its executors by stay true through recoveries.
 func TestMapHelperLostTwice(t *testing.T) {
-	inSpecialWorld(t, "abcd", func(w *world) { w.cfg.Crashes = 10 }, func(w *world) {
+	inSpecialWorld(t, "abcd", func(w *world) { w.cfg.Crashes = 10 }, func(t *testing.T, w *world) {
 		g := newGate()
 		square := client.Native(func(c fn.Context, x int) (int, error) { return x * x, g.wait(c) })
 		w.on("abcd", "square", square)
@@ -204,7 +204,7 @@ func TestMapHelperLostTwice(t *testing.T) {
 
 // TestBigValuesAndLoss passes a megabyte from executor to executor and loses one on the way.
 func TestBigValuesAndLoss(t *testing.T) {
-	inWorld(t, "abc", func(w *world) {
+	inWorld(t, "abc", func(t *testing.T, w *world) {
 		g := newGate()
 		firsts := 0
 		w.on("a", "double", client.Native(func(_ fn.Context, x []byte) ([]byte, error) { firsts++; return append(x, x...), nil }))
@@ -238,7 +238,7 @@ func TestBigValuesAndLoss(t *testing.T) {
 // TestZombie cuts an executor off while it runs something: the run moves on, and the executor, back again, is told
 // that it was declared dead, lets go and joins as another.
 func TestZombie(t *testing.T) {
-	inWorld(t, "ab", func(w *world) {
+	inWorld(t, "ab", func(t *testing.T, w *world) {
 		g := newGate()
 		w.on("ab", "slow", client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) }))
 		w.dag(func(b *dag.Builder) dag.Ref { return b.Call("s", "slow", b.Input("x")) })
@@ -292,7 +292,7 @@ func (w *world) lifeOf(name string) uint64 {
 // TestZombieFinishes has the zombie finish what it ran while it is cut off. The caller gets one answer.
 func TestZombieFinishes(t *testing.T) {
 	for _, opts := range [][]client.CallOption{nil, {client.Durable()}} {
-		inWorld(t, "ab", func(w *world) {
+		inWorld(t, "ab", func(t *testing.T, w *world) {
 			g := newGate()
 			var n atomic.Int64
 			w.on("ab", "slow", client.Native(func(c fn.Context, _ int) (int64, error) { k := n.Add(1); return k, g.wait(c) }))
@@ -318,7 +318,7 @@ func TestZombieFinishes(t *testing.T) {
 
 // TestOneWayPartition has an executor that hears and is not heard: no livelock.
 func TestOneWayPartition(t *testing.T) {
-	inWorld(t, "ab", func(w *world) {
+	inWorld(t, "ab", func(t *testing.T, w *world) {
 		g := newGate()
 		w.on("ab", "slow", client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) }))
 		w.dag(func(b *dag.Builder) dag.Ref { return b.Call("s", "slow", b.Input("x")) })
@@ -341,7 +341,7 @@ func TestOneWayPartition(t *testing.T) {
 
 // TestLeaving closes executors without draining them, one after another: nobody is to blame, and no call fails.
 func TestLeaving(t *testing.T) {
-	inWorld(t, "abcd", func(w *world) {
+	inWorld(t, "abcd", func(t *testing.T, w *world) {
 		g := newGate()
 		w.on("abcd", "slow", client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) }))
 		w.dag(func(b *dag.Builder) dag.Ref { return b.Call("s", "slow", b.Input("x")) })
@@ -368,7 +368,7 @@ func TestLeaving(t *testing.T) {
 
 // TestPoison calls a function that takes its executor down each time, beside others that do no harm.
 func TestPoison(t *testing.T) {
-	inWorld(t, "abcd", func(w *world) {
+	inWorld(t, "abcd", func(t *testing.T, w *world) {
 		g := newGate()
 		poison := make(chan string, 10)
 		for _, name := range []string{"a", "b", "c", "d"} {
@@ -426,7 +426,7 @@ func TestPoison(t *testing.T) {
 
 // TestPoisonItem is the same with an item of a Map, which kills helpers that have nothing else of the run.
 func TestPoisonItem(t *testing.T) {
-	inWorld(t, "abcd", func(w *world) {
+	inWorld(t, "abcd", func(t *testing.T, w *world) {
 		poison := make(chan string, 10)
 		for _, name := range []string{"a", "b", "c", "d"} {
 			w.on(name, "item", client.Native(func(c fn.Context, x int) (int, error) {
@@ -456,7 +456,7 @@ func TestPoisonItem(t *testing.T) {
 // TestReplyLost loses the answers to a caller for a while: it asks again and gets the outcome, also where it is the
 // owner's own.
 func TestReplyLost(t *testing.T) {
-	inWorld(t, "ab", func(w *world) {
+	inWorld(t, "ab", func(t *testing.T, w *world) {
 		w.on("a", "fine", client.Native(func(_ fn.Context, x int) (int, error) { return x + 1, nil }))
 		w.on("a", "bad", client.Native(func(_ fn.Context, x int) (int, error) { return 0, fmt.Errorf("no \xff today") }))
 		stop := w.memory.Network.Inject(bus.Rule{To: "client", Subject: "squall.default.reply.>", Drop: 1})
@@ -525,18 +525,18 @@ func (s *failing) CompareAndSet(ctx context.Context, k kvs.Key, v value.Value, e
 	return s.Store.CompareAndSet(ctx, k, v, expect, o)
 }
 
-func inFailingWorld(t *testing.T, names string, test func(w *world, s *failing)) {
+func inFailingWorld(t *testing.T, names string, test func(t *testing.T, w *world, s *failing)) {
 	var s *failing
 	inSpecialWorld(t, names, func(w *world) {
 		s = &failing{Store: w.memory.Join("").System}
 		w.system = s
-	}, func(w *world) { test(w, s) })
+	}, func(t *testing.T, w *world) { test(t, w, s) })
 }
 
 // TestValueCannotBePassed: an executor that is not the collector cannot pass a value on; the caller hears of it, and
 // not at its deadline.
 func TestValueCannotBePassed(t *testing.T) {
-	inFailingWorld(t, "ab", func(w *world, s *failing) {
+	inFailingWorld(t, "ab", func(t *testing.T, w *world, s *failing) {
 		w.on("a", "big", client.Native(func(fn.Context, int) ([]byte, error) { return make([]byte, 1<<20), nil }))
 		w.on("b", "length", client.Native(func(_ fn.Context, x []byte) (int, error) { return len(x), nil }))
 		w.dag(func(b *dag.Builder) dag.Ref { return b.Call("l", "length", b.Call("b", "big", b.Input("x"))) })
@@ -557,7 +557,7 @@ func TestValueCannotBePassed(t *testing.T) {
 // TestRecordLater has the store refuse run records when a durable run ends: its outcome is recorded when the store is
 // back.
 func TestRecordLater(t *testing.T) {
-	inFailingWorld(t, "ab", func(w *world, s *failing) {
+	inFailingWorld(t, "ab", func(t *testing.T, w *world, s *failing) {
 		g := newGate()
 		w.on("a", "slow", client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) }))
 		w.dag(func(b *dag.Builder) dag.Ref { return b.Call("s", "slow", b.Input("x")) })

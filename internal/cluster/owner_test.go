@@ -15,7 +15,7 @@ import (
 // TestCoordinatorGone stops the only coordinator: open sync calls end in outcome_unknown within ten seconds, and those
 // whose executors finish meanwhile are answered. New calls find nobody.
 func TestCoordinatorGone(t *testing.T) {
-	inWorld(t, "ab", func(w *world) {
+	inWorld(t, "ab", func(t *testing.T, w *world) {
 		g := newGate()
 		w.on("ab", "slow", client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) }))
 		w.on("ab", "short", client.Native(func(c fn.Context, x int) (int, error) {
@@ -64,7 +64,7 @@ func TestCoordinatorGone(t *testing.T) {
 
 // TestCallDuringRestart calls while no coordinator is there for a moment: the call looks for one.
 func TestCallDuringRestart(t *testing.T) {
-	inWorld(t, "a", func(w *world) {
+	inWorld(t, "a", func(t *testing.T, w *world) {
 		w.on("a", "inc", client.Native(func(_ fn.Context, x int) (int, error) { return x + 1, nil }))
 		if err := w.co.Close(); err != nil {
 			t.Fatal(err)
@@ -85,7 +85,7 @@ func TestCallDuringRestart(t *testing.T) {
 // TestDurableOutlivesItsCoordinator stops the coordinator under durable runs: one goes on at its executor and ends
 // before there is another, one is taken over. Each has one outcome, and whoever waited gets it.
 func TestDurableOutlivesItsCoordinator(t *testing.T) {
-	inWorld(t, "ab", func(w *world) {
+	inWorld(t, "ab", func(t *testing.T, w *world) {
 		early, late := newGate(), newGate()
 		var n atomic.Int64
 		w.on("ab", "early", client.Native(func(c fn.Context, _ int) (int64, error) { return n.Add(1), early.wait(c) }))
@@ -149,7 +149,7 @@ func TestDurableOutlivesItsCoordinator(t *testing.T) {
 // it over and places it there again.
 func TestAdoptedWhileItEnds(t *testing.T) {
 	for after := range 8 {
-		inWorld(t, "a", func(w *world) {
+		inWorld(t, "a", func(t *testing.T, w *world) {
 			g := newGate()
 			w.on("a", "slow", client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) }))
 			run, err := w.client.Start(w.ctx, "slow", []any{1}, client.Durable())
@@ -178,7 +178,7 @@ func TestAdoptedWhileItEnds(t *testing.T) {
 
 // TestDurableOutlivesAllExecutors crashes every executor; the run waits for another.
 func TestDurableOutlivesAllExecutors(t *testing.T) {
-	inWorld(t, "a", func(w *world) {
+	inWorld(t, "a", func(t *testing.T, w *world) {
 		g := newGate()
 		slow := client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) })
 		w.on("a", "slow", slow)
@@ -206,7 +206,7 @@ func TestDurableOutlivesAllExecutors(t *testing.T) {
 // TestNoExecutor calls while none is up: no_executor after a wait, or the result where one comes in time, also when
 // it is in the middle of a run that a node loses its last executor.
 func TestNoExecutor(t *testing.T) {
-	inWorld(t, "ab", func(w *world) {
+	inWorld(t, "ab", func(t *testing.T, w *world) {
 		inc := client.Native(func(_ fn.Context, x int) (int, error) { return x + 1, nil })
 		g := newGate()
 		slow := client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) })
@@ -259,7 +259,7 @@ func TestNoExecutor(t *testing.T) {
 // TestCancelSurvivesALoss cancels a run whose executor is dead already, though nobody knows: the run ends cancelled
 // and is not run again.
 func TestCancelSurvivesALoss(t *testing.T) {
-	inWorld(t, "ab", func(w *world) {
+	inWorld(t, "ab", func(t *testing.T, w *world) {
 		g := newGate()
 		w.on("ab", "slow", client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) }))
 		run, err := w.client.Start(w.ctx, "slow", []any{1}, client.Durable())
@@ -283,7 +283,7 @@ func TestCancelSurvivesALoss(t *testing.T) {
 // TestVersions registers a function again while a run is under way: the run keeps the version it began with, also
 // when it is recovered.
 func TestVersions(t *testing.T) {
-	inWorld(t, "abc", func(w *world) {
+	inWorld(t, "abc", func(t *testing.T, w *world) {
 		g := newGate()
 		one := func(_ fn.Context, x int) (int, error) { return x + 1, nil }
 		w.on("ab", "slow", client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) }))

@@ -45,10 +45,13 @@ type executorNode struct {
 }
 
 // inWorld runs a test in a world with the executors named.
-func inWorld(t *testing.T, names string, test func(w *world)) { inSpecialWorld(t, names, nil, test) }
+func inWorld(t *testing.T, names string, test func(t *testing.T, w *world)) {
+	t.Helper()
+	inSpecialWorld(t, names, nil, test)
+}
 
 // inSpecialWorld is inWorld with an edit of the world before anything starts.
-func inSpecialWorld(t *testing.T, names string, edit func(w *world), test func(w *world)) {
+func inSpecialWorld(t *testing.T, names string, edit func(w *world), test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		memory, err := backbone.NewMemory("", bus.Options{})
@@ -79,7 +82,7 @@ func inSpecialWorld(t *testing.T, names string, edit func(w *world), test func(w
 		for _, name := range names {
 			w.add(string(name))
 		}
-		test(w)
+		test(t, w)
 	})
 }
 

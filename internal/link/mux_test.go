@@ -147,7 +147,7 @@ func TestQuietLink(t *testing.T) {
 		a.send(t, b.Peer, 4, 5)
 		synctest.Wait()
 		b.expect(t, a.Peer, 5)
-		if !a.Flush(time.Now().Add(6 * time.Millisecond)) {
+		if !a.Flush(time.Now().Add(11 * time.Millisecond)) {
 			t.Error("an acknowledgement takes longer than its delay")
 		}
 		a.expectLost(t)

@@ -2,5 +2,5 @@
 //
 // It isolates nothing: a native function is trusted, shares the process, and cannot be made to stop. A call is a
 // method call with a recover around it. What it contains are panics and errors; what it cannot contain, the executor
-// reports (DESIGN §3).
+// reports.
 package native
