@@ -169,7 +169,8 @@ const (
 	// adoptionStep separates the epochs of one owner from those of the next, which does not know how many recoveries
 	// there were.
 	adoptionStep = 1000
-	// adoptionWait is how long an adopted run waits for an executor: after a restart of everything they need a while.
+	// adoptionWait is how long a durable run waits for an executor when it was acknowledged, has lost the one it had, or
+	// was adopted: after a restart of everything they need a while.
 	adoptionWait = 10 * time.Minute
 )
 

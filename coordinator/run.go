@@ -145,6 +145,9 @@ func (c *Coordinator) admit(call *wire.Call, p *pin, record uint64) {
 		call: *call, inputs: in, pin: p, started: now, until: call.Remaining.Deadline(now), record: record,
 		epoch: 1, giveUp: now.Add(c.cfg.PlaceWait),
 	}
+	if call.Mode.Durable() && call.Mode.Async() { // acknowledged, and nobody stands and waits
+		r.giveUp = now.Add(adoptionWait)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.knownLocked(call) {

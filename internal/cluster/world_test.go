@@ -30,7 +30,9 @@ type world struct {
 	system kvs.Store // what the nodes take for the system space
 	cfg    coordinator.Config
 	slots  int
-	log    *slog.Logger
+	// compiled adds the functions that an executor has from its start; nil for none.
+	compiled func(executor string, to *native.Registry)
+	log      *slog.Logger
 
 	mu    sync.Mutex // guards what follows
 	nodes map[string]*executorNode
@@ -41,7 +43,8 @@ type world struct {
 // executorNode is an executor with its functions, and a client that registers them.
 type executorNode struct {
 	*cluster.ExecutorNode
-	client *client.Client
+	client  *client.Client
+	natives *native.Registry
 }
 
 // inWorld runs a test in a world with the executors named.
@@ -53,8 +56,13 @@ func inWorld(t *testing.T, names string, test func(t *testing.T, w *world)) {
 // inSpecialWorld is inWorld with an edit of the world before anything starts.
 func inSpecialWorld(t *testing.T, names string, edit func(w *world), test func(t *testing.T, w *world)) {
 	t.Helper()
+	inSeededWorld(t, bus.Options{}, names, edit, test)
+}
+
+func inSeededWorld(t *testing.T, network bus.Options, names string, edit func(w *world), test func(t *testing.T, w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		memory, err := backbone.NewMemory("", bus.Options{})
+		memory, err := backbone.NewMemory("", network)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +73,7 @@ func inSpecialWorld(t *testing.T, names string, edit func(w *world), test func(t
 		}
 		w.cfg = coordinator.Config{Name: "coordinator", Logger: w.log}
 		w.ends = append(w.ends, memory.Close)
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		w.ctx = ctx
 		defer w.close()
 		defer cancel()
@@ -118,6 +126,9 @@ func (w *world) startCoordinator() {
 func (w *world) add(name string) *executorNode {
 	w.t.Helper()
 	b, natives := w.join(name), native.New()
+	if w.compiled != nil {
+		w.compiled(name, natives)
+	}
 	e, err := cluster.StartExecutor(b, cluster.ExecutorConfig{Name: name, Slots: w.slots, Natives: natives, Logger: w.log})
 	if err != nil {
 		w.t.Fatal(err)
@@ -128,7 +139,7 @@ func (w *world) add(name string) *executorNode {
 		w.t.Fatal(err)
 	}
 	w.ends = append(w.ends, c.Close, e.Close)
-	n := &executorNode{e, c}
+	n := &executorNode{e, c, natives}
 	w.nodes[name] = n
 	synctest.Wait()
 	return n
