@@ -108,7 +108,11 @@ func (c *Client) prepare(ctx context.Context, name string, impl Impl) (runtime.S
 	if err != nil {
 		return runtime.Spec{}, err
 	}
-	if _, err := wasmbin.Inspect(code); err != nil {
+	m, err := wasmbin.Inspect(code)
+	if err == nil {
+		err = m.CheckABI()
+	}
+	if err != nil {
 		return runtime.Spec{}, err
 	}
 	sum := sha256.Sum256(code)

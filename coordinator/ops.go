@@ -113,7 +113,7 @@ func (c *Coordinator) look(ctx context.Context, q wire.RunOp, await bool) (wire.
 
 // cancel ends a run; its collector answers the caller.
 func (c *Coordinator) cancel(m bus.Msg, run id.Run) {
-	why := fault.New(fault.Cancelled, "the run was cancelled")
+	why := fault.New(fault.Cancelled, "the run was cancelled: start it again if its result is wanted after all")
 	c.mu.Lock()
 	r := c.runs[run]
 	_, over := c.ended.Get(run)

@@ -79,7 +79,7 @@ func (r *Run) nodeFailed(err *fault.Error) {
 
 func (r *Run) cancelled(err *fault.Error) {
 	if err == nil {
-		err = fault.New(fault.Cancelled, "the run was cancelled")
+		err = fault.New(fault.Cancelled, "the run was cancelled: start it again if its result is wanted after all")
 	}
 	if r.collects() {
 		r.stop(err)

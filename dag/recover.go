@@ -66,7 +66,7 @@ func Recover(g *Graph, old Plan, lost []Site, held map[Site][]Source, choose fun
 	}
 	for n := range g.Nodes {
 		switch home := &rec.Plan.Home[n]; {
-		case mustRun(n) && isLost(*home):
+		case mustRun(n) && (isLost(*home) || old.done(n)): // the home of what was done may be a stand-in, see below
 			*home = choose(n)
 		case isLost(*home):
 			*home = rec.Plan.Collector

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -28,12 +29,26 @@ type spec struct {
 	functions []runtime.Spec // by node
 }
 
+// loadKey is what a loaded function was made of: the same module may be registered under two names, with limits of
+// their own.
+type loadKey struct {
+	version        string
+	memory, output int64 // bytes
+}
+
+func keyOf(f runtime.Spec) loadKey {
+	if f.Kind == runtime.Native {
+		return loadKey{version: f.Version}
+	}
+	return loadKey{f.Version, f.Limits.Memory, f.Limits.Output}
+}
+
 // library finds specs and loads functions, each once. Safe for concurrent use.
 type library struct {
 	system   kvs.Store
 	runtimes map[runtime.Kind]runtime.Runtime
 	specs    *lru.Cache[string, *spec]
-	loaded   *lru.Cache[string, runtime.Callable]
+	loaded   *lru.Cache[loadKey, runtime.Callable]
 	flight   singleflight.Group
 
 	retiring sync.WaitGroup
@@ -45,7 +60,7 @@ func newLibrary(system kvs.Store, runtimes []runtime.Runtime) *library {
 		l.runtimes[r.Kind()] = r
 	}
 	l.specs, _ = lru.New[string, *spec](keepSpecs) // only fails for a size below 1
-	l.loaded, _ = lru.NewWithEvict(keepFunctions, func(_ string, c runtime.Callable) {
+	l.loaded, _ = lru.NewWithEvict(keepFunctions, func(_ loadKey, c runtime.Callable) {
 		l.retiring.Go(func() { _ = c.Close() }) // waits for invocations under way
 	})
 	return l
@@ -102,14 +117,14 @@ func decodeSpec(v value.Value) (*spec, error) {
 }
 
 // has reports whether a function is loaded.
-func (l *library) has(f runtime.Spec) bool { return l.loaded.Contains(f.Version) }
+func (l *library) has(f runtime.Spec) bool { return l.loaded.Contains(keyOf(f)) }
 
 // callable loads a function, at the first time from the store.
 func (l *library) callable(ctx context.Context, f runtime.Spec) (runtime.Callable, error) {
-	if c, ok := l.loaded.Get(f.Version); ok {
+	if c, ok := l.loaded.Get(keyOf(f)); ok {
 		return c, nil
 	}
-	c, err, _ := l.flight.Do("fn/"+f.Version, func() (any, error) {
+	c, err, _ := l.flight.Do(fmt.Sprintf("fn/%v", keyOf(f)), func() (any, error) {
 		// Others may wait for the same module: the end of one invocation must not end its compilation.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
@@ -129,7 +144,7 @@ func (l *library) callable(ctx context.Context, f runtime.Spec) (runtime.Callabl
 		}
 		c, err := r.Load(ctx, f, code)
 		if err == nil {
-			l.loaded.Add(f.Version, c)
+			l.loaded.Add(keyOf(f), c)
 		}
 		return c, err
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -34,7 +35,12 @@ type Error struct {
 // the cause for errors.Is and errors.As on this side of the wire.
 func New(code Code, format string, args ...any) *Error {
 	wrapped := fmt.Errorf(format, args...)
-	return &Error{Code: code, Message: wrapped.Error(), cause: errors.Unwrap(wrapped)}
+	e := &Error{Code: code, Message: wrapped.Error(), cause: errors.Unwrap(wrapped)}
+	if inner, ok := e.cause.(*Error); ok { // directly: its code would stand in the middle of the message
+		said := inner.Error()
+		e.Message = strings.Replace(e.Message, said, strings.TrimSuffix(said, inner.suffix()), 1)
+	}
+	return e
 }
 
 // Error gives the place, the message and the code in one line.
@@ -48,8 +54,10 @@ func (e *Error) Error() string {
 	case e.Function != "":
 		at = fmt.Sprintf("function %s: ", e.Function)
 	}
-	return fmt.Sprintf("%s%s [%s]", at, e.Message, e.Code)
+	return at + e.Message + e.suffix()
 }
+
+func (e *Error) suffix() string { return " [" + string(e.Code) + "]" }
 
 // Unwrap gives the cause where the error was made on this side of the wire.
 func (e *Error) Unwrap() error { return e.cause }

@@ -82,7 +82,7 @@ func (m *Memory) Get(ctx context.Context, key Key) (Entry, error) {
 	it := s.keys[key]
 	s.mu.RUnlock()
 	if it == nil || !it.expires.IsZero() && !it.alive(time.Now()) {
-		return Entry{}, fault.New(fault.NotFound, "there is no value under key %.64q", string(key))
+		return Entry{}, fault.New(fault.NotFound, "there is no value under key %.64q: put one first, or correct the key", string(key))
 	}
 	return it.entry, nil // items are replaced, never changed
 }

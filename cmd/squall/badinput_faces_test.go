@@ -450,6 +450,9 @@ func (f web) call(ctx context.Context, function string, q how, args ...any) answ
 }
 
 func (f web) run(ctx context.Context, dag string, q how, inputs map[string]any) answer {
+	if inputs == nil {
+		inputs = map[string]any{}
+	}
 	out, a := f.do(ctx, "POST", "/v1/dags/"+url.PathEscape(dag)+"/runs"+q.query(), marshal(map[string]any{"inputs": inputs}), q.headers()...)
 	return a.read(out, true)
 }

@@ -99,7 +99,11 @@ func (g *Gateway) putFunction(c *gin.Context) error {
 	inFunction := func(err error) error {
 		return fault.From(err).With(func(e *fault.Error) { e.Function = spec.Name })
 	}
-	if _, err := wasmbin.Inspect(code); err != nil {
+	module, err := wasmbin.Inspect(code)
+	if err == nil {
+		err = module.CheckABI()
+	}
+	if err != nil {
 		return inFunction(err)
 	}
 	sum := sha256.Sum256(code)

@@ -56,7 +56,7 @@ func (s *Store) Get(ctx context.Context, key kvs.Key) (kvs.Entry, error) {
 	if err != nil {
 		return kvs.Entry{}, err
 	}
-	return kvs.Entry{}, fault.New(fault.NotFound, "there is no value under key %.64q", string(key))
+	return kvs.Entry{}, fault.New(fault.NotFound, "there is no value under key %.64q: put one first, or correct the key", string(key))
 }
 
 // holds reports whether the record is key's own, and not that of another key with the same hash.

@@ -16,7 +16,7 @@ import (
 
 const (
 	// hostModule is the name under which a guest imports the operations below.
-	hostModule = "squall"
+	hostModule = wasmbin.HostModule
 	// tickName is the host function, in the same module, that metered code calls to ask whether to go on.
 	tickName = "tick"
 	// ticksEvery is how many units of work a guest does between two ticks, see wasmbin.Options.

@@ -62,8 +62,7 @@ type Runtime struct {
 	cfg     Config
 	engine  wazero.Runtime
 	cache   wazero.CompilationCache
-	offered map[[2]string]string // signatures of the host's functions, by module and name
-	compile chan struct{}        // holds a token while no module compiles
+	compile chan struct{} // holds a token while no module compiles
 	pool    pool
 
 	mu        sync.Mutex
@@ -80,7 +79,6 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	r := &Runtime{
 		cfg:       cfg,
 		cache:     openCache(cfg),
-		offered:   make(map[[2]string]string),
 		compile:   make(chan struct{}, 1),
 		functions: make(map[*function]struct{}),
 		stop:      make(chan struct{}),
@@ -95,16 +93,9 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 		WithCompilationCache(r.cache).
 		WithDebugInfoEnabled(false))
 	for _, b := range []wazero.HostModuleBuilder{buildHost(r.engine), buildWASI(r.engine)} {
-		mod, err := b.Instantiate(ctx)
-		if err != nil {
+		if _, err := b.Instantiate(ctx); err != nil {
 			_ = r.engine.Close(ctx)
 			return nil, fault.New(fault.Internal, "start the WebAssembly host modules: %w", err)
-		}
-		for name, d := range mod.ExportedFunctionDefinitions() {
-			if name == tickName {
-				continue // the meter's own
-			}
-			r.offered[[2]string{mod.Name(), name}] = signature(d)
 		}
 	}
 	go r.trim()
@@ -151,7 +142,7 @@ func (r *Runtime) Load(ctx context.Context, spec runtime.Spec, code []byte) (run
 	if err != nil {
 		return nil, err
 	}
-	if err := admit(m, r.offered); err != nil {
+	if err := m.CheckABI(); err != nil {
 		return nil, err
 	}
 	memory := min(uint64(limits.Memory), maxMemory) / pageSize * pageSize
