@@ -122,7 +122,7 @@ func (c *Coordinator) cancel(m bus.Msg, run id.Run) {
 	} else if r != nil {
 		r.cancelled = why
 		for _, s := range r.sites {
-			if err := c.mux.Send(s, &wire.Cancel{Run: run, Err: why.With(func(e *fault.Error) { e.Run = run.String() })}); err != nil {
+			if err := c.mux.Send(s, &wire.Cancel{Run: run, Epoch: r.epoch, Err: why.With(func(e *fault.Error) { e.Run = run.String() })}); err != nil {
 				c.log.Warn("cancel not sent", "run", run, "err", err)
 			}
 		}

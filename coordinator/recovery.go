@@ -91,7 +91,7 @@ func (c *Coordinator) held(from wire.Peer, m *wire.Held) {
 	}
 	site := dag.Site(slices.Index(r.sites, from))
 	if m.Ended && site == r.plan.Collector { // it has replied; its report is on the way
-		c.endedLocked(r, from, nil)
+		c.endedLocked(r, from, 0, nil)
 		return
 	}
 	s := r.rescue

@@ -332,13 +332,7 @@ func (c *Coordinator) concludeLocked(r *run, why *fault.Error) {
 		return
 	}
 	why = why.With(func(e *fault.Error) { e.Run = r.id().String() })
-	for _, s := range r.sites {
-		if c.members.live(s) {
-			if err := c.mux.Send(s, &wire.Release{Runs: []id.Run{r.id()}}); err != nil {
-				c.log.Debug("run not released", "run", r.id(), "err", err)
-			}
-		}
-	}
+	c.releaseLocked(r)
 	o := &wire.Outcome{Run: r.id(), State: wire.Errored, Err: why}
 	if !r.call.Mode.Recorded() {
 		c.closeLocked(r, wire.Peer{}, why, false)
@@ -431,13 +425,27 @@ func (c *Coordinator) report(from wire.Peer, m *wire.Report) {
 	defer c.mu.Unlock()
 	for _, e := range m.Ended {
 		if r := c.runs[e.Run]; r != nil {
-			c.endedLocked(r, from, e.Err())
+			c.endedLocked(r, from, e.Epoch, e.Err())
 		}
 	}
 }
 
-// endedLocked closes a run that its collector has ended, and tells who waits for it.
-func (c *Coordinator) endedLocked(r *run, collector wire.Peer, why *fault.Error) {
+// releaseLocked has all sites of a run let go of it.
+func (c *Coordinator) releaseLocked(r *run) {
+	for _, s := range r.sites {
+		if c.members.live(s) {
+			if err := c.mux.Send(s, &wire.Release{Runs: []id.Run{r.id()}, Epochs: []uint32{r.epoch}}); err != nil {
+				c.log.Debug("run not released", "run", r.id(), "err", err)
+			}
+		}
+	}
+}
+
+// endedLocked closes a run that its collector has ended in an epoch, and tells who waits for it.
+func (c *Coordinator) endedLocked(r *run, collector wire.Peer, epoch uint32, why *fault.Error) {
+	if epoch < r.epoch { // the collector has released the sites that it knew; it knew nothing of this recovery
+		c.releaseLocked(r)
+	}
 	c.closeLocked(r, collector, why, r.call.Mode.Recorded())
 	if waiters := r.waiters; len(waiters) > 0 {
 		c.goLocked(func() { c.answerFromRecord(r.id(), waiters) })

@@ -40,6 +40,7 @@ type activity struct {
 	early   []early  // messages of an epoch whose plan has not come yet
 	sites   []wire.Peer
 	lost    map[wire.Peer]bool
+	asked   uint32       // the highest epoch that the owner has asked for
 	told    []dag.Source // what the owner was told, at its last query, is held here
 	stats   stats
 	timers  []*time.Timer
@@ -378,7 +379,7 @@ func (a *activity) drop(why error) {
 	a.mu.Lock()
 	first := !a.over
 	a.over = true
-	timers, extra := a.timers, a.extraLocked()
+	timers, extra, epoch := a.timers, a.extraLocked(), a.header.Plan.Epoch
 	a.timers, a.waiting, a.early, a.machine = nil, nil, nil, nil
 	a.mu.Unlock()
 	a.stop(why)
@@ -390,7 +391,7 @@ func (a *activity) drop(why error) {
 	}
 	for _, p := range extra {
 		if p.Name != "" {
-			a.e.send(p, &wire.Release{Runs: []id.Run{a.run}})
+			a.e.send(p, &wire.Release{Runs: []id.Run{a.run}, Epochs: []uint32{epoch}})
 		}
 	}
 }

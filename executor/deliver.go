@@ -101,6 +101,13 @@ func (a *activity) lasts() time.Duration {
 	return lingering + time.Until(a.until)
 }
 
+// newest is the highest epoch that this part of the run has heard of.
+func (a *activity) newest() uint32 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return max(a.asked, a.header.Plan.Epoch)
+}
+
 // out encodes values for a message; large ones are stored and kept for so long.
 func (a *activity) out(keep time.Duration, vs ...value.Value) ([]wire.Value, error) {
 	for _, v := range vs {
@@ -112,9 +119,10 @@ func (a *activity) out(keep time.Duration, vs ...value.Value) ([]wire.Value, err
 }
 
 // held lists, for the owner's recovery, the sources whose values are here.
-func (a *activity) held() []dag.Source {
+func (a *activity) held(epoch uint32) []dag.Source {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.asked = max(a.asked, epoch)
 	if a.machine == nil {
 		return nil
 	}

@@ -108,7 +108,7 @@ func (e *Executor) deliver(from wire.Peer, m *wire.Deliver) {
 func (e *Executor) exec(from wire.Peer, m *wire.Exec) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if ctx := e.visitingLocked(m.Run); ctx != nil {
+	if ctx := e.visitingLocked(m.Run, m.Epoch); ctx != nil {
 		e.work.Go(func() { e.runItem(ctx, from, m) })
 	}
 }
@@ -137,20 +137,37 @@ func (e *Executor) failure(m *wire.Failure) {
 
 // release lets go of runs that have ended elsewhere.
 func (e *Executor) release(m *wire.Release) {
-	for _, run := range m.Runs {
-		e.mu.Lock()
-		a := e.runs[run]
-		delete(e.runs, run)
-		if v := e.visits[run]; v != nil {
-			v.end(errReleased)
-		}
-		e.ended.Add(run, a.endedEpoch())
-		e.signalIdleLocked()
-		e.mu.Unlock()
-		if a != nil {
-			a.drop(errReleased)
+	for i, run := range m.Runs {
+		if i < len(m.Epochs) {
+			e.releaseOne(run, m.Epochs[i])
 		}
 	}
+}
+
+func (e *Executor) releaseOne(run id.Run, epoch uint32) {
+	e.mu.Lock()
+	a := e.runs[run]
+	if a != nil && a.newest() > epoch {
+		e.mu.Unlock()
+		return // from one who does not know that it was given up for lost
+	}
+	delete(e.runs, run)
+	if v := e.visits[run]; v != nil {
+		v.end(errReleased)
+	}
+	e.endedLocked(run, epoch)
+	e.mu.Unlock()
+	if a != nil {
+		a.drop(errReleased)
+	}
+}
+
+// endedLocked remembers that a run is over up to an epoch: messages of those are ignored. In a later one it goes on.
+func (e *Executor) endedLocked(run id.Run, epoch uint32) {
+	if known, ok := e.ended.Get(run); !ok || known < epoch {
+		e.ended.Add(run, epoch)
+	}
+	e.signalIdleLocked()
 }
 
 // cancel ends a run here; at its collector it answers the caller.
@@ -162,7 +179,7 @@ func (e *Executor) cancel(m *wire.Cancel) {
 			return
 		}
 		e.mu.Lock()
-		e.ended.Add(m.Run, firstOwner) // its first message may still be on the way
+		e.endedLocked(m.Run, m.Epoch) // its first message may still be on the way
 		e.mu.Unlock()
 		return
 	}
@@ -184,7 +201,7 @@ func (e *Executor) query(from wire.Peer, m *wire.Query) {
 		e.send(from, &held)
 		return
 	}
-	e.send(from, &wire.Held{Run: m.Run, Epoch: m.Epoch, Sources: a.held()})
+	e.send(from, &wire.Held{Run: m.Run, Epoch: m.Epoch, Sources: a.held(m.Epoch)})
 }
 
 // replan gives a run's new plan after a loss; the run may be new here.
@@ -212,23 +229,10 @@ func (e *Executor) settle(a *activity) {
 	if e.runs[a.run] == a {
 		delete(e.runs, a.run)
 	}
-	e.ended.Add(a.run, a.endedEpoch())
-	e.signalIdleLocked()
+	e.endedLocked(a.run, a.epoch())
 }
 
-// firstOwner is the highest epoch that the first owner of a run gets to: an adoption leaves a gap of a thousand.
-const firstOwner = 999
-
-// endedEpoch is what to remember of a run that is over here: later messages of this owner's epochs are ignored, while
-// another owner may start the run again.
-func (a *activity) endedEpoch() uint32 {
-	if a == nil {
-		return firstOwner
-	}
-	return max(a.epoch(), firstOwner)
-}
-
-// isOverLocked reports whether the run has ended here as far as h's owner is concerned.
+// isOverLocked reports whether the run has ended here as far as whoever sent h can know.
 func (e *Executor) isOverLocked(h *wire.Header) bool {
 	epoch, ok := e.ended.Get(h.Run)
 	return ok && h.Plan.Epoch <= epoch

@@ -74,7 +74,7 @@ func (a *activity) finish(o *wire.Outcome) {
 	a.drop(errReleased)
 	for i, p := range sites[:len(header.Executors)] {
 		if dag.Site(i) != a.self {
-			a.e.reports.released(p, a.run)
+			a.e.reports.released(p, a.run, header.Plan.Epoch)
 		}
 	}
 	a.e.reports.ended(header.Owner, end)

@@ -20,7 +20,7 @@ type reports struct {
 
 	mu       sync.Mutex // guards what follows
 	ends     map[wire.Peer][]wire.Ended
-	releases map[wire.Peer][]id.Run
+	releases map[wire.Peer]*wire.Release
 	count    int
 	timer    *time.Timer
 	armed    bool
@@ -28,7 +28,7 @@ type reports struct {
 }
 
 func newReports(e *Executor) *reports {
-	r := &reports{e: e, ends: map[wire.Peer][]wire.Ended{}, releases: map[wire.Peer][]id.Run{}}
+	r := &reports{e: e, ends: map[wire.Peer][]wire.Ended{}, releases: map[wire.Peer]*wire.Release{}}
 	r.timer = time.AfterFunc(time.Hour, r.flush)
 	r.timer.Stop()
 	return r
@@ -40,8 +40,13 @@ func (r *reports) ended(owner wire.Peer, end wire.Ended) {
 }
 
 // released lets another site go of a run.
-func (r *reports) released(site wire.Peer, run id.Run) {
-	r.add(func() { r.releases[site] = append(r.releases[site], run) })
+func (r *reports) released(site wire.Peer, run id.Run, epoch uint32) {
+	r.add(func() {
+		if r.releases[site] == nil {
+			r.releases[site] = &wire.Release{}
+		}
+		r.releases[site].Add(run, epoch)
+	})
 }
 
 func (r *reports) add(put func()) {
@@ -63,14 +68,14 @@ func (r *reports) add(put func()) {
 func (r *reports) flush() {
 	r.mu.Lock()
 	ends, releases := r.ends, r.releases
-	r.ends, r.releases = map[wire.Peer][]wire.Ended{}, map[wire.Peer][]id.Run{}
+	r.ends, r.releases = map[wire.Peer][]wire.Ended{}, map[wire.Peer]*wire.Release{}
 	r.armed, r.count = false, 0
 	r.mu.Unlock()
 	for owner, list := range ends {
 		r.e.send(owner, &wire.Report{Ended: list})
 	}
-	for site, list := range releases {
-		r.e.send(site, &wire.Release{Runs: list})
+	for site, m := range releases {
+		r.e.send(site, m)
 	}
 }
 

@@ -153,6 +153,29 @@ func TestSlotsUnderStress(t *testing.T) {
 	}
 }
 
+// TestSlotsForgetWhoLeft has many come and give up while one holds the only slot: the queue does not grow with them, and
+// they count for nothing.
+func TestSlotsForgetWhoLeft(t *testing.T) {
+	s := newSlots(1, 3)
+	s.acquireAlways()
+	for range 100_000 {
+		turn, err := s.enqueue(3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !s.leave(turn) {
+			t.Fatal("who waits cannot leave")
+		}
+	}
+	if n := len(s.queue); n > 1000 {
+		t.Errorf("%d places are kept", n)
+	}
+	s.release()
+	if busy, queued := s.load(); busy != 0 || queued != 0 {
+		t.Errorf("at the end %d are busy and %d wait", busy, queued)
+	}
+}
+
 // TestSlotsInOrder has waiters served in the order in which they came.
 func TestSlotsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

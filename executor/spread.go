@@ -105,8 +105,8 @@ type visit struct {
 }
 
 // visitingLocked gives the context of a run's items here, or nil where none is to run; leave it with left.
-func (e *Executor) visitingLocked(run id.Run) context.Context {
-	if e.closed || e.ended.Has(run) {
+func (e *Executor) visitingLocked(run id.Run, epoch uint32) context.Context {
+	if over, ok := e.ended.Get(run); e.closed || ok && epoch <= over {
 		return nil
 	}
 	v := e.visits[run]

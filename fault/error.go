@@ -36,7 +36,8 @@ type Error struct {
 func New(code Code, format string, args ...any) *Error {
 	wrapped := fmt.Errorf(format, args...)
 	e := &Error{Code: code, Message: wrapped.Error(), cause: errors.Unwrap(wrapped)}
-	if inner, ok := e.cause.(*Error); ok { // directly: its code would stand in the middle of the message
+	var inner *Error
+	if errors.As(e.cause, &inner) { // its code would stand in the middle of the message
 		said := inner.Error()
 		e.Message = strings.Replace(e.Message, said, strings.TrimSuffix(said, inner.suffix()), 1)
 	}

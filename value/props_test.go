@@ -221,11 +221,7 @@ func TestScanAsGeneralCodec(t *testing.T) {
 		func() any { return new(int) }, func() any { return new(int64) }, func() any { return new(int32) }, func() any { return new(uint64) },
 		func() any { return new(uint32) }, func() any { return new(bool) }, func() any { return new(float64) },
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		b := appendHead(nil, rapid.SampledFrom([]byte{0, 1}).Draw(t, "major"), rapid.Uint64().Draw(t, "n"))
-		if rapid.Bool().Draw(t, "float") {
-			b = appendFloat(nil, rapid.Float64().Draw(t, "f"))
-		}
+	check := func(t rapid.TB, b []byte) {
 		for _, target := range targets {
 			got, want := target(), target()
 			if scanScalar(b, got) {
@@ -234,6 +230,17 @@ func TestScanAsGeneralCodec(t *testing.T) {
 				}
 			}
 		}
+	}
+	for _, n := range []uint64{1<<53 - 1, 1 << 53, 1<<53 + 1, 1<<63 - 1, 1 << 63, math.MaxUint64} { // where a float64 rounds
+		check(t, appendHead(nil, 0, n))
+		check(t, appendHead(nil, 1, n))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		b := appendHead(nil, rapid.SampledFrom([]byte{0, 1}).Draw(t, "major"), rapid.Uint64().Draw(t, "n"))
+		if rapid.Bool().Draw(t, "float") {
+			b = appendFloat(nil, rapid.Float64().Draw(t, "f"))
+		}
+		check(t, b)
 	})
 }
 

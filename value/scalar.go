@@ -181,7 +181,7 @@ func scanFloat(first, major byte, n uint64) (float64, bool) {
 	case major == majorUint:
 		return float64(n), true
 	case major == majorNint && n <= math.MaxInt64:
-		return -1 - float64(n), true
+		return -float64(n + 1), true // rounded once
 	}
 	return 0, false
 }

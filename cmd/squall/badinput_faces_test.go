@@ -383,7 +383,7 @@ func (f web) do(ctx context.Context, method, path string, body []byte, headers .
 	if err != nil {
 		return "", answer{broken: err}
 	}
-	defer res.Body.Close() //nolint:errcheck // it has been read
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	a := answer{broken: err, run: res.Header.Get("Squall-Run")}
 	if res.StatusCode < 300 {

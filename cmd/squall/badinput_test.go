@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -380,5 +382,43 @@ func TestUnreachable(t *testing.T) {
 	}
 	for _, f := range faces {
 		h.sound(f.call(t.Context(), "increment", how{timeout: brief}, 41), fault.DeadlineExceeded, "", "")
+	}
+}
+
+// TestStoreFull fills a store that has a bound: writes are refused in words, reads and calls go on.
+func TestStoreFull(t *testing.T) {
+	sh := isolate(t)
+	h := &house{t: t}
+	server, err := natsconn.Embed(natsconn.ServerOptions{StoreDir: filepath.Join(sh.dir, "nats"), Durability: natsconn.Interval, MaxStore: 16 << 20, Listen: "127.0.0.1:0"})
+	sh.check(err)
+	t.Cleanup(server.Shutdown)
+	c, err := cluster.Start(t.Context(), cluster.Config{Server: server, NoWasm: true})
+	sh.check(err)
+	t.Cleanup(func() { sh.check(c.Close()) })
+	_, err = c.Client.Register(t.Context(), "increment", client.Native(func(_ fn.Context, x int) (int, error) { return x + 1, nil }))
+	sh.check(err)
+	out, err := client.Connect(t.Context(), server.URL())
+	sh.check(err)
+	t.Cleanup(func() { sh.check(out.Close()) })
+	faces := []face{sdk{out}, cli{server.URL(), sh.dir}, h.gateway(server)}
+	h.sound(faces[0].put(h.ctx(), "small", 7, 0), "", "", "")
+	h.sound(faces[0].call(h.ctx(), "increment", how{}, 41), "", "42", "") // the first call stores its plan
+	part, n := make([]byte, 4<<20), 0
+	for ; ; n++ {
+		if err := out.Put(h.ctx(), fmt.Sprint(n), part); err != nil {
+			h.sound(failed(err), fault.Unavailable, "", "full")
+			break
+		}
+		if n > 8 {
+			t.Fatalf("%d MiB are stored in 16", 4*n)
+		}
+	}
+	for _, f := range faces {
+		h.sound(f.put(h.ctx(), "one more", part, 0), fault.Unavailable, "", "full")
+		h.sound(f.get(h.ctx(), "small"), "", "7", "")
+		h.sound(f.call(h.ctx(), "increment", how{}, 41), "", "42", "")
+	}
+	if n == 0 {
+		t.Error("nothing fitted")
 	}
 }

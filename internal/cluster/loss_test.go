@@ -316,6 +316,42 @@ func TestZombieFinishes(t *testing.T) {
 	}
 }
 
+// TestZombieHome cuts the home of a Map off, and it comes back while the run goes on elsewhere, on those who had helped
+// it before: that it lets go of the run must not end it there.
+func TestZombieHome(t *testing.T) {
+	inWorld(t, "abc", func(t *testing.T, w *world) {
+		g := newGate()
+		w.on("abc", "square", client.Native(func(c fn.Context, x int) (int, error) { return x * x, g.wait(c) }))
+		w.dag(func(b *dag.Builder) dag.Ref { return b.Map("m", "square", b.Input("x")) })
+		xs := make([]int, 20)
+		for x := range xs {
+			xs[x] = x
+		}
+		f := call[[]int](w.ctx, w, xs)
+		for range 6 {
+			<-g.began
+		}
+		home := ""
+		for name := range w.nodes {
+			if w.isHome(name) {
+				home = name
+			}
+		}
+		w.memory.Network.Isolate(home)
+		time.Sleep(5 * time.Second)
+		w.memory.Network.Heal()
+		time.Sleep(5 * time.Second)
+		close(g.open)
+		ys, err := f.get()
+		if err != nil || len(ys) != len(xs) {
+			t.Fatalf("%v, %v", ys, err)
+		}
+		if f.took > 15*time.Second {
+			t.Errorf("it took %v", f.took)
+		}
+	})
+}
+
 // TestOneWayPartition has an executor that hears and is not heard: no livelock.
 func TestOneWayPartition(t *testing.T) {
 	inWorld(t, "ab", func(t *testing.T, w *world) {

@@ -227,7 +227,7 @@ func (s *soaking) register(function string) {
 // unreliable makes the network lose, repeat and reorder messages until the returned function is called.
 func (s *soaking) unreliable() func() {
 	stop := s.w.memory.Network.Inject(bus.Rule{
-		Drop: s.rng.Float64() * 0.03, Duplicate: s.rng.Float64() * 0.1, Reorder: s.rng.Float64() * 0.1,
+		Drop: 0.005 + s.rng.Float64()*0.03, Duplicate: 0.01 + s.rng.Float64()*0.1, Reorder: 0.01 + s.rng.Float64()*0.1,
 		MaxDelay: time.Duration(s.rng.IntN(5)) * time.Millisecond,
 	})
 	return stop

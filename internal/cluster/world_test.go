@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,7 +33,6 @@ type world struct {
 	compiled func(executor string, to *native.Registry)
 	log      *slog.Logger
 
-	mu    sync.Mutex // guards what follows
 	nodes map[string]*executorNode
 	co    *coordinator.Coordinator
 	ends  []func() error

@@ -64,7 +64,7 @@ func join(t *testing.T, net *bus.Network, name string, incarnation uint64) *node
 func number(i int) *wire.Release {
 	var run id.Run
 	binary.BigEndian.PutUint64(run[:], uint64(i))
-	return &wire.Release{Runs: []id.Run{run}}
+	return &wire.Release{Runs: []id.Run{run}, Epochs: []uint32{1}}
 }
 
 func (n *node) send(t *testing.T, to wire.Peer, from, until int) {

@@ -122,6 +122,7 @@ func TestInspectRefuses(t *testing.T) {
 		"90,000 types in 3 bytes":  {string(section(secType, u32(90_000))), fault.InvalidModule, "claims 90000 types with 0 bytes left"},
 		"a number of 33 bits":      {string(section(secType, 0xff, 0xff, 0xff, 0xff, 0x1f)), fault.InvalidModule, "32 bits"},
 		"an endless number":        {string(section(secType, repeat([]byte{0x80}, 20))), fault.InvalidModule, "32 bits"},
+		"300,000 functions":        {string(section(secFunction, u32(300_000), repeat([]byte{0}, 300_000))), fault.InvalidModule, "300000 functions"},
 		"recursive types":          {string(section(secType, 1, 0x4e, 0, 0)), fault.InvalidModule, "garbage collection"},
 		"typed references":         {string(section(secType, 1, 0x60, 1, 0x63, 0x70, 0)), fault.InvalidModule, "typed function reference"},
 		"name that is not UTF-8":   {string(section(secImport, 1, "\xff", "", 3, I32, 0)), fault.InvalidModule, "UTF-8"},

@@ -8,13 +8,14 @@ import (
 
 // Cancel ends a run at a site, for the reason given.
 type Cancel struct {
-	Run id.Run       `cbor:"1,keyasint"`
-	Err *fault.Error `cbor:"2,keyasint"`
+	Run   id.Run       `cbor:"1,keyasint"`
+	Err   *fault.Error `cbor:"2,keyasint"`
+	Epoch uint32       `cbor:"3,keyasint"` // the owner's
 }
 
 func (*Cancel) wireType() Type { return TypeCancel }
 
-// Query asks what a site holds of a run. From then on it refuses messages of a lower epoch.
+// Query asks what a site holds of a run. From then on the site does not let go of it for a Release of a lower epoch.
 type Query struct {
 	Run   id.Run `cbor:"1,keyasint"`
 	Epoch uint32 `cbor:"2,keyasint"`

@@ -183,9 +183,16 @@ type Failure struct {
 
 func (*Failure) wireType() Type { return TypeFailure }
 
-// Release tells an executor to let go of runs that have ended.
+// Release tells an executor to let go of runs that have ended. It says so of epochs up to the one given: a collector
+// or home that was given up for lost knows nothing of the epochs after it, in which the run goes on.
 type Release struct {
-	Runs []id.Run `cbor:"1,keyasint"`
+	Runs   []id.Run `cbor:"1,keyasint"`
+	Epochs []uint32 `cbor:"2,keyasint"` // by position
+}
+
+// Add puts one more run in.
+func (m *Release) Add(run id.Run, epoch uint32) {
+	m.Runs, m.Epochs = append(m.Runs, run), append(m.Epochs, epoch)
 }
 
 func (*Release) wireType() Type { return TypeRelease }

@@ -128,7 +128,8 @@ func (t *trial) fail(ctx context.Context, err error) error {
 		case errReplicas:
 			return fault.New(fault.InvalidArgument, "%s: more replicas than there are nats servers in the cluster: %w", t.what, err)
 		case errAccountFull, errInsufficient, errMemoryFull, errStorageFull:
-			return unavailable("%s: the store is full: raise JetStream's limits or delete something: %w", t.what, err)
+			// Not "delete something": a delete is a message too, and refused like any other.
+			return unavailable("%s: the store is full: raise JetStream's limits, or give it a larger disk: %w", t.what, err)
 		}
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fault.New(fault.InvalidArgument, "%s: the nats server runs without JetStream: start it with a store directory (-js): %w", t.what, err)
