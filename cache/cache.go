@@ -65,6 +65,7 @@ type Cache struct {
 	seed   maphash.Seed
 	mask   uint64 // of hashes: all ones, but for tests of collisions
 	policy *ristretto.Cache[uint64, *cell]
+	front  front
 	shards [shardCount]shard
 
 	bytes     atomic.Int64 // of all cells in the table
@@ -86,6 +87,7 @@ func New(cfg Config) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{store: cfg.Store, log: cfg.Logger, limits: limitsOf(cfg.MaxBytes), seed: maphash.MakeSeed(), mask: ^uint64(0)}
+	c.front = make(front, c.limits.slots)
 	for i := range c.shards {
 		c.shards[i].cells = make(map[uint64]*cell)
 		c.shards[i].notes = make(map[kvs.Key]*note)
@@ -154,9 +156,8 @@ func (c *Cache) Stats() Stats {
 	s := Stats{Bytes: c.bytes.Load(), Evictions: c.evictions.Load(), Refused: c.refused.Load()}
 	for i := range c.shards {
 		sh := &c.shards[i]
-		misses := sh.misses.Load()
-		s.Misses += misses
-		s.Hits += max(sh.done.Load(), misses) - misses
+		s.Hits += sh.hits.Load()
+		s.Misses += sh.misses.Load()
 		s.Reads += sh.reads.Load()
 		sh.mu.Lock()
 		s.Entries += len(sh.cells)

@@ -3,11 +3,11 @@
 // stands in for the caches of Cloudburst (VLDB '20, §4.2) and Faa$T (SoCC '21, §3) in their simplest form: one level,
 // clean copies only.
 //
-//	Get ──▶ ristretto ──hit──▶ value
+//	Get ──▶ front ──hit──▶ value                the front decides nothing: it has some of what the table has
 //	           │ miss
 //	           ▼
-//	        table ──hit──▶ value                ristretto decides: who is admitted, who is evicted (TinyLFU)
-//	           │ miss                           the table decides: what is true, and how many bytes are held
+//	        table ──hit──▶ value                the table decides: what is true, and how many bytes are held
+//	           │ miss                           ristretto decides: who is admitted, who is evicted (TinyLFU)
 //	           ▼
 //	        flight: one read of the store for all who miss the key
 //
@@ -16,12 +16,16 @@
 // Ristretto may drop, delay and reorder what it is told, and it lets a first version win over a second one that comes
 // while the first still waits in its buffer. So it holds no values. It holds cells, and a cell has a pointer to the
 // current version of its key, which is swapped in place when there is a newer one, and is nil once the key has left
-// the cache: whatever ristretto still remembers of it is then a miss. One table, guarded by its shards' locks, has all
+// the cache: whatever ristretto still remembers of it then means nothing. One table, guarded by its shards' locks, has all
 // cells with a version and counts their bytes:
 //
 //	a cell has a version  ⇔  the cell is in the table  ⇔  its bytes are counted
 //
-// What waits in ristretto's buffers is in the table too, and so within the bound.
+// What waits in ristretto's buffers is in the table too, and so within the bound. No Get waits for ristretto or asks it
+// for a value; it hears of a sample of them.
+//
+// The front has a slot for each few keys, with the current version of one of them: it saves a hit the table's lock and
+// most of its cache misses. A version leaves it before it leaves the table.
 //
 // # Freshness
 //

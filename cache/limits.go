@@ -18,11 +18,13 @@ type limits struct {
 	soft     int64 // of what ristretto keeps; between soft and hard is what waits for its decision
 	entry    int64 // of one version; larger ones are not cached. One of these fits between soft and hard
 	counters int64 // of ristretto's sketch, not in bytes
+	slots    int64 // of the front, not in bytes
 }
 
 func limitsOf(maxBytes int64) limits {
 	// Four counters for each version of a kibibyte; ristretto spends up to four bytes on each.
 	counters := min(max(4*maxBytes/(1<<10), 1<<12), 4<<20)
-	hard := maxBytes - 4*counters - queueLimit*queueItem
-	return limits{hard: hard, soft: hard - hard/8, entry: hard / 8, counters: counters}
+	slots := frontSlots(maxBytes)
+	hard := maxBytes - 4*counters - queueLimit*queueItem - slots*slotBytes
+	return limits{hard: hard, soft: hard - hard/8, entry: hard / 8, counters: counters, slots: slots}
 }

@@ -32,37 +32,24 @@ func (c *Cache) Entry(ctx context.Context, key kvs.Key) (kvs.Entry, error) {
 func (c *Cache) find(ctx context.Context, key kvs.Key) (*version, error) {
 	h := c.hash(key)
 	s := c.shard(h)
-	s.started.Add(1)
-	if v := c.held(h, key); v != nil {
-		s.done.Add(1)
+	c.hear(s, h)
+	if v := c.front.get(h, key); v != nil {
+		s.hits.Add(1)
 		return v, nil
 	}
-	v, err := c.miss(ctx, s, h, key)
-	s.done.Add(1)
-	return v, err
+	return c.behind(ctx, s, h, key)
 }
 
-// held is the hit path: BenchmarkHit.
-func (c *Cache) held(h uint64, key kvs.Key) *version {
-	if c.closed.Load() {
-		return nil
-	}
-	if cl, ok := c.policy.Get(h); ok {
-		if v := cl.version.Load(); v != nil && v.entry.Key == key {
-			return v
-		}
-	}
-	return nil
-}
-
-// miss looks into the table, which has what ristretto has yet to admit, and then joins or begins a read of the store.
-func (c *Cache) miss(ctx context.Context, s *shard, h uint64, key kvs.Key) (*version, error) {
+// behind looks behind the front: into the table, and then joins or begins a read of the store.
+func (c *Cache) behind(ctx context.Context, s *shard, h uint64, key kvs.Key) (*version, error) {
 	if err := key.Check(); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	if v := s.versionLocked(h, key); v != nil {
+		c.front.putLocked(h, v)
 		s.mu.Unlock()
+		s.hits.Add(1)
 		return v, nil
 	}
 	s.misses.Add(1)

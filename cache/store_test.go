@@ -175,9 +175,10 @@ func wantCode(t testing.TB, err error, code fault.Code) {
 	}
 }
 
-// check holds the table against what it counts and what ristretto should know.
+// check holds the table against what it counts, and the front against the table.
 func (c *Cache) check(t testing.TB) {
 	t.Helper()
+	c.checkFront(t)
 	var bytes int64
 	for i := range c.shards {
 		s := &c.shards[i]

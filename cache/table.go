@@ -12,10 +12,10 @@ const shardCount = 64
 
 // shard is one part of the table.
 type shard struct {
-	started atomic.Uint64 // Gets
-	done    atomic.Uint64
+	hits    atomic.Uint64
 	misses  atomic.Uint64
 	reads   atomic.Uint64
+	hearing atomic.Int64 // Gets of which ristretto hears just now
 
 	mu    sync.Mutex // guards what follows; no call into ristretto that may block, or that calls back, is made under it
 	open  bool       // a watch stands
@@ -37,15 +37,13 @@ type cell struct {
 type version struct {
 	entry kvs.Entry
 	cost  int64 // bytes
+
+	_ [16]byte // 128 bytes in all: allocations of that size are aligned, so a key and its Value are in one cache line
 }
 
-// drain waits until nobody is inside Get who does not know that the cache is closed.
+// drain waits until nobody is inside ristretto for a Get who does not know that the cache is closed.
 func (s *shard) drain() {
-	for {
-		// In this order: were they equal, nobody was inside when done was read.
-		if done := s.done.Load(); s.started.Load() == done {
-			return
-		}
+	for s.hearing.Load() != 0 {
 		runtime.Gosched()
 	}
 }
@@ -94,6 +92,7 @@ func (c *Cache) installLocked(s *shard, h uint64, v *version) {
 		c.dropLocked(s, cl)
 		return
 	}
+	c.front.removeLocked(cl.hash, old)
 	cl.version.Store(v)
 	if more != 0 && !cl.queued.Load() {
 		c.tell(s, cl)
@@ -145,10 +144,12 @@ func (c *Cache) turnedOut(cl *cell, count *atomic.Uint64) {
 
 // forgetLocked takes a cell out of the table; false where it was out already.
 func (c *Cache) forgetLocked(s *shard, cl *cell) bool {
-	v := cl.version.Swap(nil)
+	v := cl.version.Load()
 	if v == nil {
 		return false
 	}
+	c.front.removeLocked(cl.hash, v)
+	cl.version.Store(nil)
 	delete(s.cells, cl.hash)
 	c.bytes.Add(-v.cost)
 	return true
