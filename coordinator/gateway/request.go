@@ -21,14 +21,20 @@ import (
 )
 
 const (
-	smallBody = 1 << 20 // bytes that any request may hold
-	maxKeyLen = 256     // bytes of an Idempotency-Key
+	smallBody = 1 << 20  // bytes that any request may hold
+	maxKeyLen = 256      // bytes of an Idempotency-Key
+	drainMost = 32 << 20 // bytes of a refused body that are still read
 )
+
+// drain reads on for a while what a refused client is still sending: a connection that is closed on it is reset, and
+// then the client never sees why. The server's read timeout bounds it too.
+func drain(c *gin.Context) { _, _ = io.CopyN(io.Discard, c.Request.Body, drainMost) }
 
 // body reads a request's body. release gives back the memory's place once the body is of no more use.
 func (g *Gateway) body(c *gin.Context) (b []byte, release func(), err error) {
 	tooLarge := fault.New(fault.TooLarge, "the body has more than %d bytes: put large values under keys and pass references", g.cfg.MaxBody)
 	if c.Request.ContentLength > g.cfg.MaxBody {
+		drain(c)
 		return nil, nil, tooLarge
 	}
 	r := http.MaxBytesReader(c.Writer, c.Request.Body, g.cfg.MaxBody)
@@ -43,6 +49,7 @@ func (g *Gateway) body(c *gin.Context) (b []byte, release func(), err error) {
 		default:
 			e := fault.New(fault.Overloaded, "%d requests with large bodies are being served, the most at once: try again", g.cfg.MaxLarge)
 			e.RetryAfter = time.Second
+			drain(c)
 			return nil, nil, e
 		}
 		rest := bytes.NewBuffer(small)
@@ -52,6 +59,7 @@ func (g *Gateway) body(c *gin.Context) (b []byte, release func(), err error) {
 		release()
 	}
 	if errors.As(err, new(*http.MaxBytesError)) {
+		drain(c)
 		return nil, nil, tooLarge
 	}
 	return nil, nil, fault.New(fault.InvalidArgument, "the body broke off: %w", err)
