@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"time"
@@ -19,6 +20,9 @@ type Config struct {
 	Bus    bus.Bus
 	System kvs.Store // the system space: functions, DAGs, specs, run records
 
+	// Sweepers are swept once an hour: stores that leave garbage behind which only looking finds. None is fine.
+	Sweepers []Sweeper
+
 	// MaxRuns is how many runs may be open before the next call is refused as overloaded; 0 is 65,536.
 	MaxRuns int
 	// PlaceWait is how long a call waits for an executor that can run it before it ends in no_executor; 0 is 1 s.
@@ -33,6 +37,11 @@ type Config struct {
 	Crashes int
 
 	Logger *slog.Logger // nil discards
+}
+
+// Sweeper removes what nothing refers to any more, such as chunks of values whose writer died half way.
+type Sweeper interface {
+	Sweep(ctx context.Context) (removed int, err error)
 }
 
 func (c *Config) validate() error {

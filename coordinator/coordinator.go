@@ -41,15 +41,16 @@ type Coordinator struct {
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
-	members *members
-	runs    map[id.Run]*run
-	waiting []*run // runs that no executor takes just now, oldest first
-	ended   *recent.Window[id.Run, ended]
-	probing map[wire.Peer]bool
-	turn    int
-	moved   chan struct{} // closed and renewed when an executor joins or announces functions
-	closed  bool
+	mu       sync.Mutex // guards what follows
+	members  *members
+	runs     map[id.Run]*run
+	adopting map[id.Run]chan struct{} // closed when the run is in runs, or is not to be
+	waiting  []*run                   // runs that no executor takes just now, oldest first
+	ended    *recent.Window[id.Run, ended]
+	probing  map[wire.Peer]bool
+	turn     int
+	moved    chan struct{} // closed and renewed when an executor joins or announces functions
+	closed   bool
 }
 
 // ended is what is remembered of a run that is over.
@@ -70,7 +71,7 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 	c := &Coordinator{
 		cfg: cfg, log: cfg.Logger.With("coordinator", cfg.Name), subjects: wire.In(cfg.Namespace),
 		registry: newRegistry(cfg.System), members: newMembers(cfg.Suspect, cfg.Dead),
-		runs: map[id.Run]*run{}, probing: map[wire.Peer]bool{}, moved: make(chan struct{}),
+		runs: map[id.Run]*run{}, adopting: map[id.Run]chan struct{}{}, probing: map[wire.Peer]bool{}, moved: make(chan struct{}),
 	}
 	c.ended = recent.New[id.Run, ended](keepEnded)
 	c.hints, _ = lru.New[string, string](keepHints) // only fails for a size below 1
@@ -117,6 +118,9 @@ func (c *Coordinator) start(ctx context.Context) error {
 	}
 	c.work.Go(c.ticks)
 	c.work.Go(c.keepRecords)
+	if len(c.cfg.Sweepers) > 0 {
+		c.work.Go(c.sweep)
+	}
 	return nil
 }
 

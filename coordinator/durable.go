@@ -89,6 +89,27 @@ const (
 	scanAgain = 2 * time.Second
 )
 
+// sweep has the stores look for garbage, now and again until the coordinator closes.
+func (c *Coordinator) sweep() {
+	t := time.NewTicker(time.Hour)
+	defer t.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-t.C:
+		}
+		for _, s := range c.cfg.Sweepers {
+			removed, err := s.Sweep(c.ctx)
+			if err != nil && c.ctx.Err() == nil {
+				c.log.Warn("garbage in the store stays for another hour", "err", err)
+			} else if removed > 0 {
+				c.log.Info("swept garbage out of the store", "count", removed)
+			}
+		}
+	}
+}
+
 func (c *Coordinator) scanRecords(ctx context.Context) error {
 	for cursor := ""; ; {
 		page, err := c.cfg.System.List(ctx, wire.RunPrefix, cursor, 1000)
@@ -121,13 +142,32 @@ func (c *Coordinator) scanRecords(ctx context.Context) error {
 
 // adoptRun makes a stored run this coordinator's own. The record is written again, so that a collector of the owner
 // before, which expects the earlier revision, cannot record its outcome any more.
+//
+// Who asks for a run while it is being adopted waits for that: to adopt it twice would fence its own first plan.
 func (c *Coordinator) adoptRun(ctx context.Context, rec *wire.RunRecord, rev uint64) {
+	name := rec.Call.Run
 	c.mu.Lock()
-	_, mine := c.runs[rec.Call.Run]
-	c.mu.Unlock()
-	if mine {
+	if c.runs[name] != nil {
+		c.mu.Unlock()
 		return
 	}
+	if others := c.adopting[name]; others != nil {
+		c.mu.Unlock()
+		select {
+		case <-others:
+		case <-ctx.Done():
+		}
+		return
+	}
+	done := make(chan struct{})
+	c.adopting[name] = done
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.adopting, name)
+		c.mu.Unlock()
+		close(done)
+	}()
 	rec.Epoch += adoptionStep
 	v, err := recordValue(rec)
 	if err != nil {

@@ -301,62 +301,7 @@ func TestFutures(t *testing.T) {
 	}
 }
 
-// TestExecutorDies kills an executor in the middle of a step: the run goes on elsewhere, from the last finished step.
-func TestExecutorDies(t *testing.T) {
-	ctx, c := start(t, cluster.Config{Executors: 3})
-	var first atomic.Int64
-	began := make(chan string, 8)
-	hold := make(chan struct{})
-	register(ctx, t, c, "first", client.Native(func(_ fn.Context, x int) (int, error) { first.Add(1); return x + 1, nil }))
-	register(ctx, t, c, "slow", client.Native(func(c fn.Context, x int) (int, error) {
-		began <- c.RunID()
-		select {
-		case <-hold:
-			return x * 10, nil
-		case <-c.Done():
-			return 0, c.Err()
-		}
-	}))
-	b := dag.New("long")
-	b.Output("y", b.Call("b", "slow", b.Call("a", "first", b.Input("x"))))
-	registerDAG(ctx, t, c, b)
-	type answer struct {
-		y   int
-		err error
-	}
-	got := make(chan answer, 1)
-	go func() {
-		out, err := c.Client.CallDAG(ctx, "long", client.Inputs{"x": 1})
-		if err != nil {
-			got <- answer{err: err}
-			return
-		}
-		y, err := client.Output[int](out, "y")
-		got <- answer{y, err}
-	}()
-	<-began
-	members, err := c.Client.Members(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := ""
-	for _, e := range c.Executors() {
-		if e.Invocations() > 0 {
-			name = e.Name()
-		}
-	}
-	if len(members) != 3 || name == "" {
-		t.Fatalf("%d members, run on %q", len(members), name)
-	}
-	c.Memory.Network.Crash(name)
-	<-began // again, elsewhere
-	close(hold)
-	if a := <-got; a.err != nil || a.y != 20 {
-		t.Fatalf("y = %d, %v", a.y, a.err)
-	}
-}
-
-// TestCrossExecutors forces a hop between executors: each has one of the functions.
+// TestManyAtOnce has many callers at once: each gets its own answers, and no run stays open.
 func TestManyAtOnce(t *testing.T) {
 	ctx, c := start(t, cluster.Config{Executors: 3})
 	register(ctx, t, c, "increment", client.Native(increment))

@@ -14,6 +14,7 @@ import (
 	"github.com/squall-faas/squall/internal/backbone"
 	"github.com/squall-faas/squall/internal/caller"
 	"github.com/squall-faas/squall/internal/offload"
+	"github.com/squall-faas/squall/kvs"
 )
 
 // ExecutorConfig of one executor node.
@@ -84,5 +85,10 @@ func (n *ExecutorNode) Close() error {
 // StartCoordinator starts a coordinator over a backbone, which stays the caller's to close, after the node.
 func StartCoordinator(ctx context.Context, b *backbone.Backbone, cfg coordinator.Config) (*coordinator.Coordinator, error) {
 	cfg.Namespace, cfg.Bus, cfg.System = b.Namespace, b.Bus, b.System
+	for _, store := range []kvs.Store{b.System, b.User} {
+		if s, ok := store.(coordinator.Sweeper); ok {
+			cfg.Sweepers = append(cfg.Sweepers, s)
+		}
+	}
 	return coordinator.New(ctx, cfg)
 }
