@@ -22,6 +22,7 @@ import (
 const (
 	tickEach   = 100 * time.Millisecond
 	probeWait  = 400 * time.Millisecond
+	probeAgain = 250 * time.Millisecond
 	keepEnded  = 16 << 10
 	keepHints  = 64 << 10
 	storeLimit = 15 * time.Second
@@ -87,6 +88,9 @@ func (c *Coordinator) start(ctx context.Context) error {
 	if err := c.registry.load(c.ctx, c.work.Go); err != nil {
 		return err
 	}
+	if err := c.alone(ctx); err != nil {
+		return err
+	}
 	life, err := incarnation(c.ctx, c.cfg.System, c.cfg.Name)
 	if err != nil {
 		return err
@@ -122,6 +126,19 @@ func (c *Coordinator) start(ctx context.Context) error {
 		c.work.Go(c.sweep)
 	}
 	return nil
+}
+
+// alone refuses to start beside another coordinator of the namespace: each would know only its own runs. conflict names
+// the other one.
+func (c *Coordinator) alone(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeWait)
+	defer cancel()
+	out, err := c.cfg.Bus.Request(ctx, c.subjects.Admin(wire.OpMembers), wire.MustEncode(&wire.Admin{}))
+	var other wire.Answer
+	if err != nil || wire.Decode(out, &other) != nil {
+		return nil // nobody who could answer
+	}
+	return fault.New(fault.Conflict, "coordinator %s serves namespace %s already, and two would not know each other's runs: end it first", other.From.Name, c.cfg.Namespace)
 }
 
 // incarnation draws the number of a coordinator's life. Executors take no messages of a life that is earlier than one
@@ -275,6 +292,45 @@ func (c *Coordinator) apply(changes []change) {
 	}
 }
 
+// verdict on a silent executor.
+type verdict uint8
+
+const (
+	unclear verdict = iota // it does not answer, but somebody holds its inbox
+	alive
+	dead   // nobody is at its inbox, or another life of it
+	cutOff // this coordinator, or everybody: nothing can be said
+)
+
+// examine finds out about a silent executor. That nobody is at its inbox counts when it is seen twice, by a coordinator
+// whose own connection stands: after a restart of the server everybody is back within moments, but not at once.
+func (c *Coordinator) examine(ctx context.Context, p wire.Peer) verdict {
+	for again := false; ; again = true {
+		if !c.mux.Connected() || !c.mux.Settled() {
+			return cutOff
+		}
+		ask, cancel := context.WithTimeout(ctx, probeWait)
+		out, err := c.cfg.Bus.Request(ask, c.subjects.Ping(p.Name), wire.MustEncode(&wire.Ping{From: c.self}))
+		cancel()
+		var answer wire.Ping
+		switch {
+		case err == nil && wire.Decode(out, &answer) == nil && answer.From == p:
+			return alive
+		case err == nil:
+			return dead
+		case !errors.Is(err, bus.ErrNoResponders):
+			return unclear
+		case again:
+			return dead
+		}
+		select {
+		case <-ctx.Done():
+			return unclear
+		case <-time.After(probeAgain):
+		}
+	}
+}
+
 // probe asks a silent executor whether it lives. Where nobody listens at its inbox it is dead, and its work moves on
 // at once instead of after the full silence.
 func (c *Coordinator) probe(p wire.Peer) {
@@ -286,21 +342,17 @@ func (c *Coordinator) probe(p wire.Peer) {
 		return
 	}
 	c.do(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, probeWait)
-		defer cancel()
-		out, err := c.cfg.Bus.Request(ctx, c.subjects.Ping(p.Name), wire.MustEncode(&wire.Ping{From: c.self}))
-		var answer wire.Ping
-		if err == nil {
-			err = wire.Decode(out, &answer)
-		}
+		verdict := c.examine(ctx, p)
 		c.mu.Lock()
 		delete(c.probing, p)
 		var changes []change
-		switch {
-		case errors.Is(err, bus.ErrNoResponders), err == nil && answer.From != p:
+		switch verdict {
+		case dead:
 			changes = c.members.lose(p)
-		case err == nil:
+		case alive:
 			c.members.alive(time.Now(), p)
+		case cutOff:
+			c.members.excuse(time.Now()) // the silence is this node's own
 		}
 		c.mu.Unlock()
 		c.apply(changes)

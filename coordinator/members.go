@@ -103,6 +103,15 @@ func (s *members) alive(now time.Time, p wire.Peer) {
 	}
 }
 
+// excuse forgives the silence so far: this coordinator was cut off, or all of them were.
+func (s *members) excuse(now time.Time) {
+	for _, m := range s.byName {
+		if m.seen.Before(now.Add(-s.suspect)) {
+			m.seen = now.Add(-s.suspect) // suspect still, but not dead
+		}
+	}
+}
+
 // tick finds who is silent. A tick that comes late means that this process has stalled, or its host: what it did not
 // hear meanwhile is not the executors' silence.
 func (s *members) tick(now time.Time) []change {

@@ -289,7 +289,7 @@ func (c *Coordinator) checkCode(ctx context.Context, f *runtime.Spec) error {
 	// What metering refuses, an executor would refuse too, only later: compile bombs, instructions that it does not run,
 	// a memory that starts over the limit.
 	_, err = wasmbin.Meter(code, wasmbin.Options{
-		TickModule: "squall", TickName: "tick", MaxPages: uint32(f.Limits.WithDefaults().Memory / wasmbin.PageSize),
+		TickModule: "squall", TickName: "tick", MaxPages: uint32(max(f.Limits.WithDefaults().Memory/wasmbin.PageSize, 1)), // 0 would be no limit
 	})
 	return err
 }

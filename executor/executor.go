@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/squall-faas/squall/executor/runtime"
+	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/bus"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/link"
@@ -66,6 +67,9 @@ func New(cfg Config) (*Executor, error) {
 	}
 	e.ended = recent.New[id.Run, uint32](keepEnded)
 	e.reports = newReports(e)
+	if err := e.unnamed(); err != nil {
+		return nil, err
+	}
 	fences, err := cfg.Bus.Subscribe(e.subjects.Fence(cfg.Name), "", e.fenced)
 	if err != nil {
 		return nil, err
@@ -77,6 +81,16 @@ func New(cfg Config) (*Executor, error) {
 	}
 	e.done.Go(e.heartbeats)
 	return e, nil
+}
+
+// unnamed refuses a name that another node answers to: the two would take each other for lives of one node.
+func (e *Executor) unnamed() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := e.cfg.Bus.Request(ctx, e.subjects.Ping(e.cfg.Name), wire.MustEncode(&wire.Ping{From: e.self})); err != nil {
+		return nil // nobody answers, as it should be
+	}
+	return fault.New(fault.Conflict, "a node named %s is up in namespace %s already: give this one another name", e.cfg.Name, e.cfg.Namespace)
 }
 
 // Name is the executor's name.

@@ -75,6 +75,9 @@ func (g *Gateway) checks(ctx context.Context) readiness {
 				up++
 			}
 		}
+		if up == 0 {
+			r.Ready = false
+		}
 		r.Checks["executors"] = fmt.Sprintf("%d of %d take work", up, len(a.Members))
 	}
 	return r

@@ -618,3 +618,36 @@ func TestRecordLater(t *testing.T) {
 		}
 	})
 }
+
+// TestServerRestarts has every node lose its connection at once, as when the one NATS server restarts: the coordinator
+// is back first, and finds nobody yet at the executors' inboxes. Nobody is taken for dead, and nothing runs twice.
+func TestServerRestarts(t *testing.T) {
+	for _, away := range []time.Duration{200 * time.Millisecond, time.Second, 8 * time.Second} {
+		inWorld(t, "ab", func(t *testing.T, w *world) {
+			g := newGate()
+			w.on("ab", "slow", client.Native(func(c fn.Context, x int) (int, error) { return x * 10, g.wait(c) }))
+			w.dag(func(b *dag.Builder) dag.Ref { return b.Call("s", "slow", b.Input("x")) })
+			f := call[int](w.ctx, w, 1, client.Durable()) // a sync caller would give up after some seconds
+			<-g.began
+			nodes := []string{"coordinator", "a", "b"}
+			for _, n := range nodes {
+				w.memory.Network.Disconnect(n)
+			}
+			time.Sleep(away)
+			for _, n := range nodes {
+				w.memory.Network.Heal(n)
+				time.Sleep(150 * time.Millisecond)
+			}
+			time.Sleep(5 * time.Second)
+			select {
+			case <-g.began:
+				t.Errorf("%v: the function runs again", away)
+			default:
+			}
+			close(g.open)
+			if y, err := f.get(); err != nil || y != 10 {
+				t.Errorf("%v: %d, %v", away, y, err)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"strings"
@@ -19,6 +20,10 @@ const (
 	ackDelay = 10 * time.Millisecond
 	ackEvery = 256 // frames after which an acknowledgement does not wait for the delay
 	tickEach = 100 * time.Millisecond
+
+	connectedWait = 300 * time.Millisecond
+	connectedSoon = 50 * time.Millisecond
+	settleWait    = 2500 * time.Millisecond // longer than a client waits between two attempts to reconnect
 )
 
 // Config of a Mux.
@@ -47,6 +52,7 @@ type Mux struct {
 	lost     map[string]uint64 // highest incarnation by name that is over: frames of it and of earlier ones are refused
 	acksDue  map[*link]bool
 	ackTimer bool
+	settled  time.Time // "no responders" counts from then on
 	closed   bool
 }
 
@@ -79,6 +85,7 @@ func New(cfg Config) (*Mux, error) {
 		}
 		m.subs = append(m.subs, sub)
 	}
+	cfg.Bus.OnReconnect(func() { m.excuse(time.Now()) })
 	m.done.Go(m.ticks)
 	return m, nil
 }
@@ -334,6 +341,9 @@ func (m *Mux) gone(msg bus.Msg) {
 	name := msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if time.Now().Before(m.settled) {
+		return
+	}
 	for p, l := range m.links {
 		if p.Name == name {
 			l.out.gone(time.Now())
@@ -361,6 +371,39 @@ func (m *Mux) lose(p wire.Peer) {
 	}
 }
 
+// Connected reports whether this node reaches itself over the bus, and quickly: one that does not is in no position to
+// say that others are gone, for a while after too. It takes up to a fraction of a second.
+func (m *Mux) Connected() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), connectedWait)
+	defer cancel()
+	began := time.Now()
+	_, err := m.cfg.Bus.Request(ctx, m.cfg.Subjects.Ping(m.cfg.Self.Name), wire.MustEncode(&wire.Ping{From: m.cfg.Self}))
+	now := time.Now()
+	if err != nil || now.Sub(began) > connectedSoon { // a late answer waited for the connection to come back
+		m.excuse(now)
+		return false
+	}
+	return true
+}
+
+// excuse begins the wait for every peer anew: this node was cut off.
+func (m *Mux) excuse(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.settled = now.Add(settleWait)
+	for _, l := range m.links {
+		l.out.since, l.out.noReply = now, time.Time{}
+	}
+}
+
+// Settled reports whether the connection has stood for long enough that others, who lost theirs at the same moment,
+// are back too. Until then "no responders" says nothing.
+func (m *Mux) Settled() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !time.Now().Before(m.settled)
+}
+
 // ticks sends again what was lost and finds peers that are.
 func (m *Mux) ticks() {
 	t := time.NewTicker(tickEach)
@@ -383,6 +426,9 @@ func (m *Mux) ticks() {
 			m.transmitLocked(l, again)
 		}
 		m.mu.Unlock()
+		if len(lost) > 0 && !m.Connected() {
+			continue // it is this node that hears nobody
+		}
 		for _, p := range lost {
 			m.log.Info("peer is lost", "node", p.Name, "incarnation", p.Incarnation)
 			m.lose(p)
