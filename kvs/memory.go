@@ -2,7 +2,6 @@ package kvs
 
 import (
 	"context"
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,40 +10,51 @@ import (
 	"github.com/squall-faas/squall/value"
 )
 
-// memoryShards splits the map so that Gets on different cores do not meet on one lock.
+// memoryShards splits the map so that Gets on different cores do not meet on one lock. A slot lies in one shard, so a
+// Commit takes one lock.
 const memoryShards = 256
+
+// rememberDeletes is how long a Memory keeps tombstones.
+const rememberDeletes = 5 * time.Minute
 
 // Memory is a Store in this process's memory: the reference model of what a Store does, and the store of clusters that
 // live in one process. Nothing survives it. Values are kept as they are, so a live value is handed to its readers
 // without a codec. Time is time.Now, so that it runs in a testing/synctest bubble.
 type Memory struct {
-	seed   maphash.Seed
 	shards [memoryShards]memoryShard
 	clock  atomic.Uint64 // the last revision given; one count for all keys keeps revisions growing over deletes
 
+	fencing sync.RWMutex // held shared by fenced writes, so that none is under way when Fence returns; guards fences
+	fences  map[string]uint64
+
 	watchers atomic.Pointer[[]*memoryWatcher] // replaced, never changed
-	mu       sync.Mutex                       // guards replacing watchers, and closing
+	mu       sync.Mutex                       // guards replacing watchers, feeds, and closing
+	feeds    map[*memoryFeed]struct{}
 	closed   atomic.Bool
 	pumps    sync.WaitGroup
 }
 
 type memoryShard struct {
-	mu   sync.RWMutex // guards keys
-	keys map[Key]*memoryItem
-	_    [32]byte // keeps two shards' locks off one cache line
+	mu        sync.RWMutex // guards what follows
+	keys      map[Key]*memoryItem
+	graves    []*memoryItem // the tombstones in keys, oldest first, and some that were replaced
+	followers map[Key][]*memoryFeed
+	_         [16]byte // keeps two shards' locks off one cache line
 }
 
+// memoryItem is what is under a key, a value or a tombstone. Items are replaced, never changed.
 type memoryItem struct {
-	entry   Entry
-	expires time.Time   // zero: never
-	timer   *time.Timer // announces the expiry; nil where there is none
+	entry Entry
+	timer *time.Timer // announces the expiry; nil where there is none
 }
 
-func (it *memoryItem) alive(now time.Time) bool { return it.expires.IsZero() || now.Before(it.expires) }
+func (it *memoryItem) alive(now time.Time) bool { return !it.entry.Deleted && it.entry.fresh(now) }
+
+func (e *Entry) fresh(now time.Time) bool { return e.Expires.IsZero() || now.Before(e.Expires) }
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	m := &Memory{seed: maphash.MakeSeed()}
+	m := &Memory{fences: make(map[string]uint64), feeds: make(map[*memoryFeed]struct{})}
 	for i := range m.shards {
 		m.shards[i].keys = make(map[Key]*memoryItem)
 	}
@@ -52,9 +62,7 @@ func NewMemory() *Memory {
 	return m
 }
 
-func (m *Memory) shard(key Key) *memoryShard {
-	return &m.shards[maphash.String(m.seed, string(key))%memoryShards]
-}
+func (m *Memory) shard(key Key) *memoryShard { return &m.shards[m.Slot(key)%memoryShards] }
 
 // check is what every call begins with.
 func (m *Memory) check(ctx context.Context) error {
@@ -81,31 +89,97 @@ func (m *Memory) Get(ctx context.Context, key Key) (Entry, error) {
 	s.mu.RLock()
 	it := s.keys[key]
 	s.mu.RUnlock()
-	if it == nil || !it.expires.IsZero() && !it.alive(time.Now()) {
+	if it == nil || it.entry.Deleted || !it.entry.Expires.IsZero() && !it.alive(time.Now()) {
 		return Entry{}, fault.New(fault.NotFound, "there is no value under key %.64q: put one first, or correct the key", string(key))
 	}
-	return it.entry, nil // items are replaced, never changed
+	return it.entry, nil
 }
 
 // Put writes v whatever was there.
 func (m *Memory) Put(ctx context.Context, key Key, v value.Value, o PutOptions) (Revision, error) {
-	return m.write(ctx, key, v, o, func(*memoryItem) error { return nil })
+	return m.write(ctx, Write{Key: key, Value: v, Options: o, Expect: AnyRevision})
 }
 
 // CompareAndSet writes v if the key's revision is expect.
 func (m *Memory) CompareAndSet(ctx context.Context, key Key, v value.Value, expect Revision, o PutOptions) (Revision, error) {
-	return m.write(ctx, key, v, o, func(it *memoryItem) error { return compare(key, it, expect) })
+	return m.write(ctx, Write{Key: key, Value: v, Options: o, Expect: expect})
 }
 
-func compare(key Key, it *memoryItem, expect Revision) error {
-	var have Revision
-	if it != nil {
-		have = it.entry.Revision
+// Delete removes the key.
+func (m *Memory) Delete(ctx context.Context, key Key, expect Revision) error {
+	if expect == 0 {
+		expect = AnyRevision
 	}
-	if have == expect {
+	_, err := m.write(ctx, Write{Key: key, Delete: true, Expect: expect})
+	return err
+}
+
+func (m *Memory) write(ctx context.Context, w Write) (Revision, error) {
+	if err := m.check(ctx); err != nil {
+		return 0, err
+	}
+	w, life, err := w.Check()
+	if err != nil {
+		return 0, err
+	}
+	s := m.shard(w.Key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if err := m.mayLocked(s, w.Key, w.Expect, now); err != nil {
+		return 0, err
+	}
+	return m.storeLocked(s, w, life, now), nil
+}
+
+// mayLocked holds an expectation against what is under key.
+func (m *Memory) mayLocked(s *memoryShard, key Key, expect Revision, now time.Time) error {
+	if m.closed.Load() { // under the lock, so that no timer starts behind Close's back
+		return errClosed()
+	}
+	if expect == AnyRevision {
 		return nil
 	}
-	return Conflict(key, expect, have)
+	var have Revision
+	if it := s.liveLocked(key, now); it != nil {
+		have = it.entry.Revision
+	}
+	if have != expect {
+		return Conflict(key, expect, have)
+	}
+	return nil
+}
+
+// storeLocked carries w out and announces it.
+func (m *Memory) storeLocked(s *memoryShard, w Write, life time.Duration, now time.Time) Revision {
+	s.forgetLocked(now)
+	if w.Delete && s.liveLocked(w.Key, now) == nil {
+		return 0 // an expired one is left to its timer, which announces it
+	}
+	it := &memoryItem{entry: Entry{Key: w.Key, Value: w.Value, Revision: Revision(m.clock.Add(1)), Written: now, Meta: w.Options.Meta, Deleted: w.Delete}}
+	switch {
+	case w.Delete:
+		s.graves = append(s.graves, it)
+	case life > 0:
+		it.entry.Expires = now.Add(life)
+		it.timer = time.AfterFunc(life, func() { m.expire(it) })
+	}
+	s.replaceLocked(w.Key, it)
+	m.announceLocked(s, it.entry)
+	return it.entry.Revision
+}
+
+// forgetLocked drops the tombstones whose time is over.
+func (s *memoryShard) forgetLocked(now time.Time) {
+	n := 0
+	for ; n < len(s.graves) && now.Sub(s.graves[n].entry.Written) > rememberDeletes; n++ {
+		if it := s.graves[n]; s.keys[it.entry.Key] == it {
+			delete(s.keys, it.entry.Key)
+		}
+	}
+	if n > 0 {
+		s.graves = append(s.graves[:0:0], s.graves[n:]...)
+	}
 }
 
 // Conflict is what CompareAndSet and Delete answer when the key is at have instead of expect; 0 means it is not there.
@@ -117,43 +191,6 @@ func Conflict(key Key, expect, have Revision) error {
 		return fault.New(fault.Conflict, "key %.64q is gone, and was expected at revision %d: read it and decide again", string(key), expect)
 	}
 	return fault.New(fault.Conflict, "key %.64q is at revision %d and not %d: read it and decide again", string(key), have, expect)
-}
-
-func (m *Memory) write(ctx context.Context, key Key, v value.Value, o PutOptions, may func(*memoryItem) error) (Revision, error) {
-	if err := m.check(ctx); err != nil {
-		return 0, err
-	}
-	if err := key.Check(); err != nil {
-		return 0, err
-	}
-	v, err := CheckValue(v)
-	if err != nil {
-		return 0, err
-	}
-	life, err := o.Lifetime()
-	if err != nil {
-		return 0, err
-	}
-	s := m.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m.closed.Load() { // under the lock, so that no timer starts behind Close's back
-		return 0, errClosed()
-	}
-	now := time.Now()
-	old := s.liveLocked(key, now)
-	if err := may(old); err != nil {
-		return 0, err
-	}
-	it := &memoryItem{entry: Entry{Key: key, Value: v, Revision: Revision(m.clock.Add(1)), Written: now}}
-	if life > 0 {
-		it.expires = now.Add(life)
-		rev := it.entry.Revision
-		it.timer = time.AfterFunc(life, func() { m.expire(key, rev) })
-	}
-	s.replaceLocked(key, it)
-	m.announce(it.entry)
-	return it.entry.Revision, nil
 }
 
 // liveLocked is the key's item, or nil if it is not there or has expired.
@@ -176,53 +213,34 @@ func (s *memoryShard) replaceLocked(key Key, it *memoryItem) {
 	s.keys[key] = it
 }
 
-// Delete removes the key.
-func (m *Memory) Delete(ctx context.Context, key Key, expect Revision) error {
-	if err := m.check(ctx); err != nil {
-		return err
-	}
-	if err := key.Check(); err != nil {
-		return err
-	}
+// expire drops a version and says so, unless another has taken its place.
+func (m *Memory) expire(it *memoryItem) {
+	key := it.entry.Key
 	s := m.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	it := s.liveLocked(key, now)
-	if expect != 0 {
-		if err := compare(key, it, expect); err != nil {
-			return err
-		}
-	}
-	if it == nil {
-		return nil // an expired one is left to its timer, which announces it
-	}
-	s.replaceLocked(key, nil)
-	m.announce(Entry{Key: key, Revision: Revision(m.clock.Add(1)), Written: now, Deleted: true})
-	return nil
-}
-
-// expire drops the version rev of key and says so, unless another has taken its place.
-func (m *Memory) expire(key Key, rev Revision) {
-	s := m.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	it := s.keys[key]
-	if it == nil || it.entry.Revision != rev {
+	if s.keys[key] != it {
 		return
 	}
 	delete(s.keys, key)
-	m.announce(Entry{Key: key, Revision: rev, Written: it.expires, Deleted: true})
+	m.tellWatchers(Entry{Key: key, Revision: it.entry.Revision, Written: it.entry.Expires, Deleted: true})
 }
 
-// Close ends the watches and forgets everything.
+// Close ends the watches and feeds and forgets everything.
 func (m *Memory) Close() error {
 	m.mu.Lock()
 	m.closed.Store(true)
 	for _, w := range *m.watchers.Load() {
 		w.changes.End()
 	}
+	var feeds []*memoryFeed
+	for f := range m.feeds {
+		feeds = append(feeds, f)
+	}
 	m.mu.Unlock()
+	for _, f := range feeds {
+		f.Close()
+	}
 	m.pumps.Wait()
 	for i := range m.shards {
 		s := &m.shards[i]
@@ -230,6 +248,7 @@ func (m *Memory) Close() error {
 		for key := range s.keys {
 			s.replaceLocked(key, nil)
 		}
+		s.graves = nil
 		s.mu.Unlock()
 	}
 	return nil

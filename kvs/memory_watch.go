@@ -44,9 +44,16 @@ func (m *Memory) forget(w *memoryWatcher) {
 	m.watchers.Store(&rest)
 }
 
-// announce tells the watchers. The caller holds the lock of the key's shard, so a key's changes come in order, and a
-// write that begins after Watch returned finds the watcher.
-func (m *Memory) announce(e Entry) {
+// announceLocked tells the watchers and followers. The caller holds the lock of the key's shard, so a key's changes come
+// in order, and a write that begins after Watch or Add returned finds whoever is interested.
+func (m *Memory) announceLocked(s *memoryShard, e Entry) {
+	m.tellWatchers(e)
+	for _, f := range s.followers[e.Key] {
+		f.push(Push{Entry: e})
+	}
+}
+
+func (m *Memory) tellWatchers(e Entry) {
 	for _, w := range *m.watchers.Load() {
 		if strings.HasPrefix(string(e.Key), w.prefix) {
 			w.changes.Add(e.Key, e)

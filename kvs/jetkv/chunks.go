@@ -11,6 +11,7 @@ import (
 
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/value"
 )
 
 const (
@@ -26,68 +27,77 @@ const (
 // errChunkGone says that a record's chunk is not there: the value was replaced, or the store is damaged.
 var errChunkGone = errors.New("a chunk is gone")
 
-// setChunked writes the chunks and then the record that refers to them. Until then nobody sees them, and if it does not
-// come to that they are garbage.
-func (s *Store) setChunked(ctx context.Context, p place, key kvs.Key, rec *record, payload []byte, expect uint64, life time.Duration) (uint64, error) {
-	begin := time.Now()
-	sh := s.shardOf(p)
-	// One look before megabytes are sent: at what would be in vain, and at which chunks will be replaced.
+// lookAhead fails with conflict if the key is not at expect now, and learns which chunks a write will replace.
+func (s *Store) lookAhead(ctx context.Context, p place, key kvs.Key, expect kvs.Revision) error {
 	f, err := s.readLeader(ctx, p)
 	if err != nil && !isCorrupt(err) {
-		return 0, err
+		return err
 	}
-	var have uint64
+	var have kvs.Revision
 	if f.live() {
-		have = f.seq
+		have = kvs.Revision(f.seq)
 	}
-	if err == nil && expect != anyRev && have != expect {
-		return 0, kvs.Conflict(key, kvs.Revision(expect), kvs.Revision(have))
+	if err == nil && expect != kvs.AnyRevision && have != expect {
+		return kvs.Conflict(key, expect, have)
 	}
 	if f.rec != nil && f.rec.chunks() != 0 {
-		sh.floors.raise(p.subject, f.seq, false, f.rec.chunks(), true) // commit removes them
+		s.shardOf(p).floors.raise(p.subject, f.seq, false, f.rec.chunks(), true)
 	}
+	return nil
+}
+
+// putChunks writes the payload as chunks, a window of them at a time, and notes them in rec. Until the record is
+// stored, which must be soon (inTime), nobody sees them, and if it does not come to that they are garbage.
+func (s *Store) putChunks(ctx context.Context, p place, rec *record, payload []byte, life time.Duration) error {
+	sh := s.shardOf(p)
 	rec.Part = uint64(s.inline)
-	parts := (len(payload) + s.inline - 1) / s.inline
-	rec.Sums = make([]uint64, parts)
+	rec.Sums = make([]uint64, (len(payload)+s.inline-1)/s.inline)
 	keep := time.Duration(0)
 	if life > 0 {
 		keep = ceilSecond(life + s.cfg.SweepGrace) // outlasts the record, which follows within half the grace
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(window)
-	for n := range parts {
+	buffers := make(chan []byte, window) // used again: a large value would leave as much garbage as it has bytes
+	for range window {
+		buffers <- nil
+	}
+	for n := range rec.Sums {
+		buf := <-buffers
+		if gctx.Err() != nil {
+			break
+		}
 		g.Go(func() error {
 			from, to := rec.chunk(n)
 			part := payload[from:to]
 			rec.Sums[n] = xxhash.Sum64(part)
-			m := message(sh, s.chunkSubject(p, rec.Write, n), encodeChunk(part), keep, anyRev)
+			buf = appendChunk(buf[:0], part)
+			defer func() { buffers <- buf }() // the client has copied it
+			m := message(sh, s.chunkSubject(p, rec.Write, n), buf, keep, anyRev)
 			return s.retry(gctx, "put", func(ctx context.Context) error {
 				_, err := s.publish(ctx, m) // twice the same is the same
 				return err
 			})
 		})
 	}
-	err = g.Wait()
-	if err == nil && time.Since(begin) > s.cfg.SweepGrace/2 {
-		err = unavailable("put of key %.64q took longer than its chunks are kept (%v): try again", string(key), s.cfg.SweepGrace/2)
+	err := g.Wait()
+	if err != nil && ctx.Err() != nil {
+		return fault.From(ctx.Err())
 	}
-	var rev uint64
-	if err == nil {
-		rev, err = s.commit(ctx, p, key, rec, expect, life)
+	return err
+}
+
+// inTime refuses a record whose chunks were written so slowly, from begin on, that a sweeper may soon take them for
+// garbage.
+func (s *Store) inTime(key kvs.Key, rec *record, begin time.Time) error {
+	if rec.Part != 0 && time.Since(begin) > s.cfg.SweepGrace/2 {
+		return unavailable("put of key %.64q took longer than its chunks are kept (%v): try again", string(key), s.cfg.SweepGrace/2)
 	}
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return 0, fault.From(err) // it may have been stored; if not, Sweep finds the chunks
-	case fault.Is(err, fault.Conflict):
-		s.removeChunks(sh, p, rec.Write)
-	}
-	return rev, err
+	return nil
 }
 
 // readChunks assembles the payload. It fails with errChunkGone where a chunk is not there.
 func (s *Store) readChunks(ctx context.Context, p place, rec *record) ([]byte, error) {
-	payload := make([]byte, rec.Size)
+	payload := value.MakePayload(int(rec.Size))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(window)
 	for n, sum := range rec.Sums {

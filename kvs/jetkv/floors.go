@@ -19,6 +19,7 @@ const (
 type floor struct {
 	rev    uint64
 	gone   bool      // rev deleted the key, or the key at rev was found to be gone
+	buried bool      // rev deleted the key: a tombstone is there, or was
 	chunks uint64    // the write whose chunks hold the value at rev; 0: none
 	at     time.Time // when rev was seen
 	timed  time.Time // until when the key's mark of having a TTL is sure to be there
@@ -57,7 +58,18 @@ func (f *floors) raise(subject string, rev uint64, gone bool, chunks uint64, kee
 		if !known && !keep || rev < old.rev || rev == old.rev && old.gone {
 			return old, false
 		}
-		return floor{rev: rev, gone: gone, chunks: chunks, at: time.Now(), timed: old.timed}, true
+		return floor{rev: rev, gone: gone, buried: gone, chunks: chunks, at: time.Now(), timed: old.timed}, true
+	})
+}
+
+// absent records that nothing was found where rev had been seen before anybody was asked. What was seen meanwhile is newer than
+// the answer, and stays.
+func (f *floors) absent(subject string, rev uint64) {
+	f.update(subject, func(old floor, known bool) (floor, bool) {
+		if !known || old.rev != rev || old.gone {
+			return old, false
+		}
+		return floor{rev: rev, gone: true, at: time.Now(), timed: old.timed}, true
 	})
 }
 

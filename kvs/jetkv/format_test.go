@@ -25,6 +25,8 @@ func goldens() map[string]*record {
 		"v1_hashed":    {typ: typeValue, header: header{Key: bytes.Repeat([]byte{0}, 200), Kind: 3, Size: 1, Write: 9}, payload: []byte{1}},
 		"v1_chunked":   {typ: typeValue, header: header{Kind: 1, Size: 1_048_577, Part: 524_288, Write: 10, Sums: []uint64{1, 1 << 40, 1<<64 - 1}}, payload: []byte{}},
 		"v1_tombstone": {typ: typeTombstone, header: header{Write: 11}, payload: []byte{}},
+		"v1_meta":      {typ: typeValue, header: header{Kind: 1, Size: 2, Write: 12, Meta: []byte("meta")}, payload: []byte("hi")},
+		"v1_buried":    {typ: typeTombstone, header: header{Write: 13, Meta: []byte("why")}, payload: []byte{}},
 	}
 }
 
@@ -56,11 +58,14 @@ func TestGoldenRecords(t *testing.T) {
 			t.Errorf("%s: written %x, was %x: stores that exist hold the latter", name, encoded, golden)
 		}
 	}
-	if b, err := hex.DecodeString("0103" + hex.EncodeToString([]byte("part"))); err != nil || !bytes.Equal(encodeChunk([]byte("part")), b) {
-		t.Errorf("a chunk is written otherwise: %x", encodeChunk([]byte("part")))
+	if b, err := hex.DecodeString("0103" + hex.EncodeToString([]byte("part"))); err != nil || !bytes.Equal(appendChunk(nil, []byte("part")), b) {
+		t.Errorf("a chunk is written otherwise: %x", appendChunk(nil, []byte("part")))
 	}
 	if !bytes.Equal(encodeMark(), []byte{1, 4}) {
 		t.Errorf("a mark is written otherwise: %x", encodeMark())
+	}
+	if w := encodeWitness(0x0123456789abcdef); hex.EncodeToString(w) != "01040123456789abcdef" || !isWitness(w, 0x0123456789abcdef) || isWitness(w, 1) || isWitness(encodeMark(), 0) {
+		t.Errorf("a witness is written otherwise: %x", w)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,9 +20,15 @@ import (
 
 // Tests that wait for a TTL cost no CPU: they need not wait for each other.
 func TestMain(m *testing.M) {
+	if os.Getenv(serveEnv) != "" {
+		serveChild()
+		return
+	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "16"); err != nil {
-		panic(err)
+	for name, value := range map[string]string{"test.parallel": "16", "rapid.checks": "25"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -78,11 +85,29 @@ func open(t testing.TB, conn *nats.Conn, c jetkv.Config) *jetkv.Store {
 func TestConformance(t *testing.T) {
 	for _, memory := range []bool{false, true} {
 		t.Run(fmt.Sprintf("memory=%v", memory), func(t *testing.T) {
-			srv := serve(t, t.TempDir(), natsconn.Interval)
-			var n atomic.Int64
+			// A server each: the thousands of keys of some tests would make the lists of others slow.
 			kvstest.Run(t, func(t *testing.T) kvs.Store {
-				return open(t, dial(t, srv), jetkv.Config{Namespace: fmt.Sprint("ns", n.Add(1)), Memory: memory})
+				return open(t, dial(t, serve(t, t.TempDir(), natsconn.Interval)), jetkv.Config{Memory: memory})
 			})
 		})
 	}
+}
+
+// TestReplicatedConformance holds three replicas against what a cluster may do differently; with SQUALL_LONG against all.
+func TestReplicatedConformance(t *testing.T) {
+	servers := cluster(t)
+	only := []string{"meta data", "get many", "read your writes", "current", "write many, right and wrong", "batches of many writers", "fences", "fences raised under a writer",
+		"commit", "bad commits, and the largest", "transfers", "write skew", "feed", "news", "news of expiry", "increments of many"}
+	if long() {
+		only = nil
+	}
+	var n atomic.Int64
+	kvstest.Run(t, func(t *testing.T) kvs.Store {
+		conn, err := natsconn.Dial(within(t), natsconn.Options{InProcess: servers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(conn.Close)
+		return open(t, conn, jetkv.Config{Namespace: fmt.Sprint("ns", n.Add(1)), Shards: 2, Replicas: 3})
+	}, only...)
 }

@@ -59,6 +59,7 @@ func streamConfig(c Config, i, shards int) (jetstream.StreamConfig, error) {
 		AllowMsgTTL:        true,
 		AllowRollup:        true,
 		AllowAtomicPublish: true,
+		RePublish:          republish(),
 		Metadata:           map[string]string{layoutKey: string(note)},
 	}, nil
 }
@@ -109,19 +110,35 @@ func (s *Store) openStream(ctx context.Context, i, shards int) (sh *shard, of in
 	if of, err = s.checkStream(info.Config, i, shards); err != nil {
 		return nil, 0, err
 	}
-	if s.cfg.Replicas > info.Config.Replicas {
-		cfg := info.Config
-		cfg.Replicas = s.cfg.Replicas
-		if err := s.retry(ctx, "add replicas to the store", func(ctx context.Context) error {
+	if cfg := info.Config; s.cfg.Replicas > cfg.Replicas || cfg.RePublish == nil || !cfg.AllowAtomicPublish {
+		cfg.Replicas = max(cfg.Replicas, s.cfg.Replicas)
+		cfg.RePublish, cfg.AllowAtomicPublish = republish(), true // streams of an earlier version have neither
+		if err := s.retry(ctx, "update the store", func(ctx context.Context) error {
 			_, err := s.js.UpdateStream(ctx, cfg)
 			return err
 		}); err != nil {
 			return nil, 0, err
 		}
+		if stream, err = s.stream(ctx, i); err != nil {
+			return nil, 0, err
+		}
 	}
-	sh = newShard(stream, streamName(i))
+	sh = s.newShard(stream, i, of)
 	sh.seen(info.State.LastSeq)
+	if info.Config.Replicas == 1 && sh.replicated.Load() {
+		if err := s.barAll(ctx, sh); err != nil {
+			return nil, 0, err
+		}
+	}
 	return sh, of, nil
+}
+
+func (s *Store) stream(ctx context.Context, i int) (stream jetstream.Stream, err error) {
+	err = s.retry(ctx, "open the store", func(ctx context.Context) (err error) {
+		stream, err = s.js.Stream(ctx, streamName(i))
+		return err
+	})
+	return stream, err
 }
 
 // checkStream refuses a stream that is not shard i of shards as this version lays it out, and changes nothing.
@@ -159,6 +176,10 @@ func (s *Store) checkStream(have jetstream.StreamConfig, i, shards int) (of int,
 	case !slices.Equal(subjects, want.Subjects), have.MaxMsgsPerSubject != 1, !have.AllowDirect, !have.AllowMsgTTL, have.MaxAge != 0,
 		have.Retention != jetstream.LimitsPolicy, have.SubjectDeleteMarkerTTL != 0, have.Mirror != nil, have.Sealed:
 		return 0, fault.New(fault.InvalidArgument, "stream %s was changed: give it back the subjects and settings of a Squall store", have.Name)
+	case have.RePublish != nil && *have.RePublish != *want.RePublish:
+		return 0, fault.New(fault.InvalidArgument, "stream %s republishes elsewhere: take that setting away, and Squall puts its own there", have.Name)
+	case have.PersistMode != jetstream.DefaultPersistMode:
+		return 0, fault.New(fault.InvalidArgument, "stream %s acknowledges writes before they are on disk: give it back the default persist mode", have.Name)
 	}
 	return l.Shards, nil
 }

@@ -55,7 +55,7 @@ func TestLostAnswers(t *testing.T) {
 	ctx := t.Context()
 	one, two := value.MustOf(1), value.MustOf(2)
 	write := func(s *Store, expect uint64) (kvs.Revision, error) {
-		return s.set(ctx, "k", one, expect, kvs.PutOptions{})
+		return s.CompareAndSet(ctx, "k", one, kvs.Revision(expect), kvs.PutOptions{})
 	}
 	stored := func(t *testing.T, s *Store) func(context.Context, *nats.Msg) {
 		return func(ctx context.Context, m *nats.Msg) {
@@ -189,7 +189,7 @@ func TestReadsBelowTheFloorAskTheLeader(t *testing.T) {
 	sh.replicated.Store(true)
 	// b believes that the direct reads of k go elsewhere: there is nobody.
 	direct := sh.directGet
-	sh.directGet = "nobody.listens."
+	sh.directGet = "nobody.listens"
 	if e, err := b.Get(ctx, "k"); err != nil || e.Revision != rev {
 		t.Fatalf("without direct reads: revision %d, %v", e.Revision, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,45 +40,75 @@ func (s *Store) Get(ctx context.Context, key kvs.Key) (kvs.Entry, error) {
 	}
 	p := s.locate(key)
 	f, err := s.read(ctx, p)
-	for err == nil && f.live() && f.holds(p, key) {
-		var e kvs.Entry
-		if e, err = s.entry(ctx, p, key, f); !errors.Is(err, errChunkGone) {
-			return e, err
-		}
-		// The value was replaced while its chunks were read: read the new one. Each turn needs another overwrite.
-		var again found
-		if again, err = s.readLeader(ctx, p); err == nil && again.seq == f.seq {
-			return kvs.Entry{}, corrupt("a chunk of key %.64q is missing", string(key))
-		}
-		f = again
+	if err != nil {
+		return kvs.Entry{}, err
+	}
+	e, err := s.settle(ctx, p, key, f)
+	if err == nil && (e.Revision == 0 || e.Deleted) {
+		err = fault.New(fault.NotFound, "there is no value under key %.64q: put one first, or correct the key", string(key))
 	}
 	if err != nil {
 		return kvs.Entry{}, err
 	}
-	return kvs.Entry{}, fault.New(fault.NotFound, "there is no value under key %.64q: put one first, or correct the key", string(key))
+	return e, nil
+}
+
+// settle gives the entry of what was found at p, or of what has replaced it if its chunks are gone meanwhile.
+func (s *Store) settle(ctx context.Context, p place, key kvs.Key, f found) (kvs.Entry, error) {
+	for {
+		e, err := s.entry(ctx, p, key, f)
+		if !errors.Is(err, errChunkGone) {
+			return e, err
+		}
+		// The value was replaced while its chunks were read: read the new one. Each turn needs another overwrite.
+		again, err := s.readLeader(ctx, p)
+		if err != nil {
+			return kvs.Entry{}, err
+		}
+		if again.seq == f.seq {
+			return kvs.Entry{}, corrupt("a chunk of key %.64q is missing", string(key))
+		}
+		f = again
+	}
 }
 
 // holds reports whether the record is key's own, and not that of another key with the same hash.
 func (f found) holds(p place, key kvs.Key) bool { return !p.hashed || string(f.rec.Key) == string(key) }
 
-// entry builds the entry, reading the chunks if there are any.
+// entry builds the entry, reading the chunks if there are any. One without a revision is of a key that is not there.
 func (s *Store) entry(ctx context.Context, p place, key kvs.Key, f found) (kvs.Entry, error) {
+	if f.rec == nil || !f.holds(p, key) {
+		return kvs.Entry{Key: key}, nil
+	}
+	e := f.about(key)
+	if e.Deleted {
+		return e, nil
+	}
 	payload := f.rec.payload
+	var err error
 	if f.rec.Part != 0 {
-		var err error
 		if payload, err = s.readChunks(ctx, p, f.rec); err != nil {
 			return kvs.Entry{}, err
 		}
 	}
-	v, err := f.rec.value(payload)
-	if err != nil {
+	if e.Value, err = f.rec.value(payload); err != nil {
 		return kvs.Entry{}, err
 	}
-	return kvs.Entry{Key: key, Value: v, Revision: kvs.Revision(f.seq), Written: f.at}, nil
+	return e, nil
+}
+
+// about is the entry without its value.
+func (f found) about(key kvs.Key) kvs.Entry {
+	e := kvs.Entry{Key: key, Revision: kvs.Revision(f.seq), Written: f.at, Meta: f.rec.Meta, Deleted: !f.live()}
+	if f.rec.TTL != 0 {
+		e.Expires = f.at.Add(time.Duration(f.rec.TTL) * time.Second)
+	}
+	return e
 }
 
 // read gives what is stored at p: from any replica if that is no older than what this Store has seen, else from the
-// leader.
+// leader. That a replica has nothing does not count where this Store has seen nothing either: it may lag, and who was told
+// of a key by another node would not find it.
 func (s *Store) read(ctx context.Context, p place) (found, error) {
 	sh := s.shardOf(p)
 	var fl floor
@@ -90,7 +119,7 @@ func (s *Store) read(ctx context.Context, p place) (found, error) {
 	if direct {
 		m, err := s.getDirect(ctx, sh, p.subject)
 		// Any error sends us to the leader, which is asked with patience.
-		if err == nil && (m.seq >= fl.rev && m.seq != 0 || m.seq == 0 && (fl.rev == 0 || fl.gone)) {
+		if err == nil && (m.seq >= fl.rev && m.seq != 0 || m.seq == 0 && (!sh.replicated.Load() || fl.gone)) {
 			return s.decode(sh, p, m)
 		}
 	}
@@ -100,14 +129,13 @@ func (s *Store) read(ctx context.Context, p place) (found, error) {
 // readLeader gives what is stored at p as the stream's leader has it.
 func (s *Store) readLeader(ctx context.Context, p place) (found, error) {
 	sh := s.shardOf(p)
+	before, _ := sh.floors.get(p.subject)
 	m, err := s.getLeader(ctx, sh, p.subject)
 	if err != nil {
 		return found{}, err
 	}
-	if m.seq == 0 && sh.replicated.Load() {
-		if fl, _ := sh.floors.get(p.subject); fl.rev != 0 {
-			sh.floors.raise(p.subject, fl.rev, true, 0, true)
-		}
+	if m.seq == 0 && sh.replicated.Load() && before.rev != 0 {
+		sh.floors.absent(p.subject, before.rev)
 	}
 	return s.decode(sh, p, m)
 }
@@ -137,7 +165,7 @@ func (r *record) chunks() uint64 {
 func (s *Store) getDirect(ctx context.Context, sh *shard, subject string) (stored, error) {
 	var reply *nats.Msg
 	err := s.try("read").once(ctx, func(ctx context.Context) (err error) {
-		reply, err = s.conn.RequestWithContext(ctx, sh.directGet+subject, nil)
+		reply, err = s.conn.RequestWithContext(ctx, sh.directGet+"."+subject, nil)
 		return err
 	})
 	if err != nil {
@@ -150,14 +178,7 @@ func (s *Store) getDirect(ctx context.Context, sh *shard, subject string) (store
 	default:
 		return stored{}, unavailable("read: jetstream answers %s %s", status, reply.Header.Get("Description"))
 	}
-	m := stored{data: reply.Data}
-	if m.seq, err = strconv.ParseUint(reply.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
-		return stored{}, fault.New(fault.Internal, "read: an answer without a sequence: %w", err)
-	}
-	if m.at, err = time.Parse(time.RFC3339Nano, reply.Header.Get(jetstream.TimeStampHeaer)); err != nil {
-		return stored{}, fault.New(fault.Internal, "read: an answer without a time: %w", err)
-	}
-	return m, nil
+	return readDirect(reply)
 }
 
 // getLeader asks the stream's leader.

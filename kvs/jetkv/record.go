@@ -1,6 +1,10 @@
 package jetkv
 
 import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/squall-faas/squall/fault"
@@ -19,7 +23,7 @@ const (
 	typeValue     recordType = 1 // header, then the payload, which is empty if it is in chunks
 	typeTombstone recordType = 2 // header: the key was deleted
 	typeChunk     recordType = 3 // no header, a part of a payload
-	typeMark      recordType = 4 // nothing: see DESIGN.md
+	typeMark      recordType = 4 // nothing, or of a witness its batch's write id: see DESIGN.md
 )
 
 // header of a value or a tombstone: a CBOR map with integer keys, right before the payload.
@@ -32,6 +36,7 @@ type header struct {
 	TTL   uint64 `cbor:"6,keyasint,omitempty"` // seconds
 	// Sums are the chunks' xxhash64 checksums.
 	Sums []uint64 `cbor:"7,keyasint,omitempty"`
+	Meta []byte   `cbor:"8,keyasint,omitempty"` // the writer's
 }
 
 // record is a decoded message under a key's own subject.
@@ -97,6 +102,8 @@ func (r *record) check() error {
 		return corrupt("a record holds a key of %d bytes", len(r.Key))
 	}
 	switch {
+	case len(r.Meta) > kvs.MaxMeta:
+		return corrupt("a record holds %d bytes of meta data, over the limit of %d", len(r.Meta), kvs.MaxMeta)
 	case r.typ == typeTombstone:
 		return nil
 	case r.Size > kvs.MaxValue:
@@ -111,7 +118,8 @@ func (r *record) check() error {
 
 // value gives the record's value around its payload.
 func (r *record) value(payload []byte) (value.Value, error) {
-	return value.FromPayload(value.Kind(r.Kind), payload)
+	kind := value.Kind(r.Kind)
+	return value.FromPayload(kind, value.Align(kind, payload))
 }
 
 // chunk gives the bounds of chunk n.
@@ -120,8 +128,8 @@ func (r *record) chunk(n int) (from, to uint64) {
 	return from, min(from+r.Part, r.Size)
 }
 
-func encodeChunk(part []byte) []byte {
-	b := make([]byte, 0, 2+len(part))
+func appendChunk(b, part []byte) []byte {
+	b = slices.Grow(b, 2+len(part))
 	return append(append(b, recordVersion, byte(typeChunk)), part...)
 }
 
@@ -137,6 +145,12 @@ func decodeChunk(b []byte) ([]byte, error) {
 }
 
 func encodeMark() []byte { return []byte{recordVersion, byte(typeMark)} }
+
+// encodeWitness is the mark that tells which batch it was stored with.
+func encodeWitness(id uint64) []byte { return binary.BigEndian.AppendUint64(encodeMark(), id) }
+
+// isWitness reports whether b is the witness of batch id.
+func isWitness(b []byte, id uint64) bool { return bytes.Equal(b, encodeWitness(id)) }
 
 func decodeEnvelope(b []byte) (recordType, []byte, error) {
 	if len(b) < 2 {

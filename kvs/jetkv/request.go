@@ -26,7 +26,9 @@ const (
 	errStorageFull    = 10047
 	errWrongLast      = 10071 // expected-last-subject-sequence is another
 	errReplicas       = 10074 // more replicas than servers
-	errWrongLastOther = 10164 // the same while another write of the key is under way
+	errWrongLastOther = 10164 // another write or check of the same key is under way: nothing is known yet
+	errIncomplete     = 10176 // a batch lost its beginning
+	errManyBatches    = 10210 // more batches under way than the stream takes
 )
 
 // verdict sorts the outcomes of a request.
@@ -36,7 +38,8 @@ const (
 	answered verdict = iota // no error
 	refused                 // an error that trying again does not change
 	wrongSeq                // an expectation did not hold
-	unsent                  // nobody received it: try again
+	unsent                  // nobody received it, or it was dropped: try again
+	busy                    // the same, and soon: somebody else is just there
 	unknown                 // it may have been carried out: try again with care
 )
 
@@ -47,8 +50,12 @@ func judge(err error) verdict {
 		return answered
 	case errors.As(err, &api):
 		switch code := int(api.ErrorCode); {
-		case code == errWrongLast || code == errWrongLastOther:
+		case code == errWrongLast:
 			return wrongSeq
+		case code == errWrongLastOther || code == errManyBatches:
+			return busy
+		case code == errIncomplete:
+			return unsent
 		case code == errAccountFull || code == errInsufficient || code == errMemoryFull || code == errStorageFull || code == errReplicas:
 			return refused
 		case api.Code < 500:
@@ -58,6 +65,8 @@ func judge(err error) verdict {
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrReconnectBufExceeded),
 		errors.Is(err, errDisconnected):
 		return unsent
+	case errors.Is(err, errBehind):
+		return busy
 	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrDisconnected):
 		return unknown
 	}
@@ -68,12 +77,16 @@ func judge(err error) verdict {
 // leave it in the client's buffer, to be carried out long after its caller was told that it failed.
 var errDisconnected = errors.New("not connected to nats")
 
+// errBehind says that a replica has not got as far as a read needs.
+var errBehind = errors.New("the replica is behind")
+
 // trial is the life of one request that may be made several times.
 type trial struct {
 	s     *Store
 	what  string
 	until time.Time
-	wait  *backoff.ExponentialBackOff
+	wait  *backoff.ExponentialBackOff // between attempts that failed
+	turn  *backoff.ExponentialBackOff // between attempts that somebody else was in the way of
 }
 
 func (s *Store) try(what string) *trial {
@@ -96,11 +109,20 @@ func (t *trial) once(ctx context.Context, f func(context.Context) error) error {
 
 // again waits before another attempt after err; it returns an error instead when there is no time for one.
 func (t *trial) again(ctx context.Context, err error) error {
-	if t.wait == nil {
-		t.wait = backoff.NewExponentialBackOff()
-		t.wait.InitialInterval, t.wait.MaxInterval = 20*time.Millisecond, time.Second
+	return t.pause(ctx, err, &t.wait, 20*time.Millisecond, time.Second)
+}
+
+// soon is again for an attempt that found others at the same key: they are done within milliseconds.
+func (t *trial) soon(ctx context.Context, err error) error {
+	return t.pause(ctx, err, &t.turn, time.Millisecond, 50*time.Millisecond)
+}
+
+func (t *trial) pause(ctx context.Context, err error, b **backoff.ExponentialBackOff, least, most time.Duration) error {
+	if *b == nil {
+		*b = backoff.NewExponentialBackOff()
+		(*b).InitialInterval, (*b).MaxInterval = least, most
 	}
-	pause := t.wait.NextBackOff()
+	pause := (*b).NextBackOff()
 	if ctx.Err() != nil || time.Now().Add(pause).After(t.until) {
 		return t.fail(ctx, err)
 	}
@@ -151,8 +173,12 @@ func (s *Store) retry(ctx context.Context, what string, f func(context.Context) 
 			return nil
 		case refused, wrongSeq:
 			return t.fail(ctx, err)
+		case busy:
+			err = t.soon(ctx, err)
+		default:
+			err = t.again(ctx, err)
 		}
-		if err := t.again(ctx, err); err != nil {
+		if err != nil {
 			return err
 		}
 	}

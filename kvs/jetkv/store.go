@@ -2,6 +2,7 @@ package jetkv
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -11,18 +12,23 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/kvs"
 )
 
 // Store is a kvs.Store over JetStream. A write that returned is stored as safely as the servers' sync mode and the
 // streams' replicas make it.
 type Store struct {
+	id     string // tells this Store's own subjects from those of others
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	cfg    Config
 	shards []*shard
-	inline int                                              // bytes of the longest payload that lies in its record, and of a chunk
-	send   func(context.Context, *nats.Msg) (uint64, error) // publish; tests lose its answers
+	inline int // bytes of the longest payload that lies in its record, and of a chunk
+	most   int // bytes of payload and meta data in one message
+
+	send  func(context.Context, *nats.Msg) (uint64, error)   // publish; tests lose its answers
+	batch func(context.Context, []*nats.Msg) (uint64, error) // publishBatch; as above
 
 	mu     sync.RWMutex // guards closed against calls that begin, and ends
 	closed bool
@@ -30,6 +36,7 @@ type Store struct {
 	calls  sync.WaitGroup                   // calls, watches and background work
 
 	background *semaphore.Weighted // bounds the removals of old chunks under way
+	few        int                 // up to how many writes of one stream go without a batch
 }
 
 // shard is one stream.
@@ -42,6 +49,12 @@ type shard struct {
 	replicated atomic.Bool   // direct reads may be stale
 	lastSeq    atomic.Uint64 // the last sequence that this Store has seen of the stream
 	estimate   estimate
+
+	// Subjects of this Store's own in the stream, see DESIGN.md.
+	fences string // of the writers' fences, up to the writer
+	probe  string // of the messages that are there only to be stored
+	lane   lane
+	claims claims
 }
 
 var _ kvs.Store = (*Store)(nil)
@@ -63,31 +76,40 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "open the store: %w", err)
 	}
-	s := &Store{conn: conn, js: js, cfg: cfg, ends: make(map[*context.CancelFunc]struct{}), background: semaphore.NewWeighted(maxRemovals)}
+	s := &Store{id: id.Token(12), conn: conn, js: js, cfg: cfg, ends: make(map[*context.CancelFunc]struct{}), background: semaphore.NewWeighted(maxRemovals), few: maxClaimed}
 	if s.inline, err = inlineFor(conn.MaxPayload()); err != nil {
 		return nil, err
 	}
-	s.send = s.publish
+	s.most = int(conn.MaxPayload()) - maxEnvelope
+	s.send, s.batch = s.publish, s.publishBatch
 	if err := s.openStreams(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-func newShard(stream jetstream.Stream, name string) *shard {
+// newShard is stream i of n.
+func (s *Store) newShard(stream jetstream.Stream, i, n int) *shard {
+	name := streamName(i)
+	own := fmt.Sprintf("squall.%s.%sc.%x.", s.cfg.Namespace, s.cfg.Space, i*digits/n)
 	sh := &shard{
 		name: name, stream: stream, floors: newFloors(floorsPerShard),
-		directGet: "$JS.API.DIRECT.GET." + name + ".",
+		directGet: "$JS.API.DIRECT.GET." + name,
 		leaderGet: "$JS.API.STREAM.MSG.GET." + name,
+		fences:    own + "fence.",
+		probe:     own + "probe." + s.id,
+		lane:      lane{subject: own + "lane." + s.id, turn: make(chan struct{}, 1), known: true},
 	}
 	sh.replicated.Store(stream.CachedInfo().Config.Replicas > 1)
 	return sh
 }
 
-// inlineFor leaves room for headers beside a payload: a key of 1 KiB and the subject are the largest.
+// maxEnvelope is room for what stands beside a payload and its meta data: a key of 1 KiB and the subject are the largest.
+const maxEnvelope = 4 << 10 // bytes
+
+// inlineFor is how long payloads may be that lie in their records.
 func inlineFor(maxPayload int64) (int, error) {
-	const room = 4 << 10
-	n := min(maxPayload-room, maxInline)
+	n := min(maxPayload-maxEnvelope, maxInline)
 	if n < 4<<10 {
 		return 0, fault.New(fault.InvalidArgument, "the nats server takes messages of at most %d bytes: set max_payload to 64 KiB or more", maxPayload)
 	}
@@ -95,7 +117,12 @@ func inlineFor(maxPayload int64) (int, error) {
 }
 
 // shardOf is the stream that owns a slot.
-func (s *Store) shardOf(p place) *shard { return s.shards[p.digit()*len(s.shards)/digits] }
+func (s *Store) shardOf(p place) *shard { return s.shards[s.shardIndex(p)] }
+
+func (s *Store) shardIndex(p place) int { return p.digit() * len(s.shards) / digits }
+
+// Slot of a key.
+func (s *Store) Slot(key kvs.Key) int { return slotOf(s.cfg.Namespace, key) }
 
 func (s *Store) locate(key kvs.Key) place { return locate(s.cfg.Namespace, s.cfg.Space, key) }
 

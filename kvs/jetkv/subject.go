@@ -14,7 +14,7 @@ import (
 
 const (
 	// slots is how many parts a namespace's keys fall into, for ever: streams own ranges of them.
-	slots = 4096
+	slots = kvs.Slots
 	// maxToken bounds a key's token. A subject over about 4 KB closes the connection that used it for good.
 	maxToken = 512 // bytes
 	// digits is how many values a slot's first hex digit has: the unit in which streams own slots.
@@ -57,20 +57,13 @@ func fmt3(slot int) string {
 	return string([]byte{hex[slot>>8&15], hex[slot>>4&15], hex[slot&15]})
 }
 
-// slotOf hashes the namespace and the key, or of a key like "user:{42}:name" only what stands in its first braces, so
-// that keys with the same tag fall into the same slot.
+// slotOf hashes the namespace and the key's tag, so that keys with the same tag fall into the same slot.
 func slotOf(ns string, key kvs.Key) int {
-	tag := string(key)
-	if i := strings.IndexByte(tag, '{'); i >= 0 {
-		if n := strings.IndexByte(tag[i+1:], '}'); n > 0 {
-			tag = tag[i+1 : i+1+n]
-		}
-	}
 	var d xxhash.Digest
 	d.Reset()
 	_, _ = d.WriteString(ns) // hashing never fails
 	_, _ = d.WriteString("\x00")
-	_, _ = d.WriteString(tag)
+	_, _ = d.WriteString(key.Tag())
 	return int(d.Sum64() % slots)
 }
 

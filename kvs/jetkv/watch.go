@@ -147,7 +147,11 @@ func (w *watcher) add(p place, f found) {
 // leave whoever keeps copies with an old one.
 func (w *watcher) entry(ctx context.Context, end func(), c change) (kvs.Entry, bool) {
 	if c.deleted {
-		return kvs.Entry{Key: c.key, Revision: kvs.Revision(c.f.seq), Written: c.f.at, Deleted: true}, true
+		e := kvs.Entry{Key: c.key, Revision: kvs.Revision(c.f.seq), Written: c.f.at, Deleted: true}
+		if c.f.rec != nil {
+			e.Meta = c.f.rec.Meta
+		}
+		return e, true
 	}
 	f := c.f
 	var err error

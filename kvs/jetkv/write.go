@@ -22,51 +22,85 @@ const anyRev = ^uint64(0)
 
 // Put writes v whatever was there.
 func (s *Store) Put(ctx context.Context, key kvs.Key, v value.Value, o kvs.PutOptions) (kvs.Revision, error) {
-	return s.set(ctx, key, v, anyRev, o)
+	return s.CompareAndSet(ctx, key, v, kvs.AnyRevision, o)
 }
 
 // CompareAndSet writes v if the key's revision is expect.
 func (s *Store) CompareAndSet(ctx context.Context, key kvs.Key, v value.Value, expect kvs.Revision, o kvs.PutOptions) (kvs.Revision, error) {
-	return s.set(ctx, key, v, uint64(expect), o)
-}
-
-func (s *Store) set(ctx context.Context, key kvs.Key, v value.Value, expect uint64, o kvs.PutOptions) (kvs.Revision, error) {
 	if err := s.begin(ctx); err != nil {
 		return 0, err
 	}
 	defer s.end()
-	if err := key.Check(); err != nil {
-		return 0, err
-	}
-	v, err := kvs.CheckValue(v)
+	w, life, err := kvs.Write{Key: key, Value: v, Options: o, Expect: expect}.Check()
 	if err != nil {
 		return 0, err
 	}
-	life, err := o.Lifetime()
+	return s.set(ctx, w, life)
+}
+
+// set carries out one write of a value that was checked.
+func (s *Store) set(ctx context.Context, w kvs.Write, life time.Duration) (kvs.Revision, error) {
+	p := s.locate(w.Key)
+	rec, payload, err := newRecord(p, w, life)
 	if err != nil {
 		return 0, err
 	}
-	kind, payload, err := v.Payload()
-	if err != nil {
-		return 0, fault.From(err)
-	}
-	p := s.locate(key)
-	rec := &record{typ: typeValue, header: header{Kind: uint8(kind), Size: uint64(len(payload)), Write: writeID(), TTL: uint64(life / time.Second)}}
-	if p.hashed {
-		rec.Key = []byte(key)
-	}
-	if len(payload) <= s.inline {
+	begin := time.Now()
+	if !s.fits(rec, payload, s.inline) {
+		// One look before megabytes are sent: at what would be in vain, and at which chunks will be replaced.
+		if err := s.lookAhead(ctx, p, w.Key, w.Expect); err != nil {
+			return 0, err
+		}
+		if err := s.putChunks(ctx, p, rec, payload, life); err != nil {
+			return 0, err
+		}
+	} else {
 		rec.payload = payload
-		rev, err := s.commit(ctx, p, key, rec, expect, life)
-		return kvs.Revision(rev), err
 	}
-	rev, err := s.setChunked(ctx, p, key, rec, payload, expect, life)
+	rev, err := s.setRecord(ctx, p, w.Key, rec, uint64(w.Expect), life, begin)
+	if rec.Part != 0 && fault.Is(err, fault.Conflict) {
+		s.removeChunks(s.shardOf(p), p, rec.Write) // else it may have been stored; if not, Sweep finds them
+	}
 	return kvs.Revision(rev), err
 }
 
-// commit stores the record of a value, with the mark beside it that a TTL needs, and removes what it replaced.
-func (s *Store) commit(ctx context.Context, p place, key kvs.Key, rec *record, expect uint64, life time.Duration) (uint64, error) {
+// newRecord is the record of w, its payload apart.
+func newRecord(p place, w kvs.Write, life time.Duration) (rec *record, payload []byte, err error) {
+	rec = &record{typ: typeValue, header: header{Write: writeID(), Meta: w.Options.Meta, TTL: uint64(life / time.Second)}}
+	if p.hashed {
+		rec.Key = []byte(w.Key)
+	}
+	if w.Delete {
+		rec.typ = typeTombstone
+		return rec, nil, nil
+	}
+	kind, payload, err := w.Value.Payload()
+	if err != nil {
+		return nil, nil, fault.From(err)
+	}
+	rec.Kind, rec.Size = uint8(kind), uint64(len(payload))
+	return rec, payload, nil
+}
+
+// fits reports whether the payload lies in its record, up to limit bytes of it.
+func (s *Store) fits(rec *record, payload []byte, limit int) bool {
+	return len(payload) <= limit && len(payload)+len(rec.Meta) <= s.most
+}
+
+// encode gives the message of a record. A server may be set up for messages so short that the list of a long value's
+// chunks is one too many.
+func (s *Store) encode(key kvs.Key, rec *record) ([]byte, error) {
 	data, err := rec.encode()
+	if err == nil && len(data) > s.most+maxEnvelope/2 {
+		err = fault.New(fault.TooLarge, "the value of key %.64q needs a record of %d bytes, and the nats server takes messages of %d: raise its max_payload to 1 MiB",
+			string(key), len(data), s.conn.MaxPayload())
+	}
+	return data, err
+}
+
+// setRecord stores the record of a value, with the mark beside it that a TTL needs, and removes what it replaced.
+func (s *Store) setRecord(ctx context.Context, p place, key kvs.Key, rec *record, expect uint64, life time.Duration, begin time.Time) (uint64, error) {
+	data, err := s.encode(key, rec)
 	if err != nil {
 		return 0, err
 	}
@@ -77,12 +111,15 @@ func (s *Store) commit(ctx context.Context, p place, key kvs.Key, rec *record, e
 			return 0, err
 		}
 	}
+	if err := s.inTime(key, rec, begin); err != nil {
+		return 0, err
+	}
 	w := write{what: "put", sh: sh, p: p, key: key, data: data, id: rec.Write, life: life, expect: expect}
-	if expect != 0 && expect != anyRev && fl.gone && fl.rev == expect {
+	if expect != 0 && expect != anyRev && fl.buried && fl.rev == expect {
 		return 0, kvs.Conflict(key, kvs.Revision(expect), 0) // a revision that Watch gave to a delete
 	}
-	if expect == 0 && fl.gone {
-		w.expect = fl.rev // probably a tombstone
+	if expect == 0 && fl.buried {
+		w.expect = fl.rev // a tombstone, if it is still there
 	}
 	rev, err := s.store(ctx, w)
 	if errors.Is(err, errExpectation) {
@@ -126,65 +163,77 @@ func (s *Store) Delete(ctx context.Context, key kvs.Key, expect kvs.Revision) er
 		return err
 	}
 	defer s.end()
-	if err := key.Check(); err != nil {
+	if expect == 0 {
+		expect = kvs.AnyRevision
+	}
+	w, _, err := kvs.Write{Key: key, Delete: true, Expect: expect}.Check()
+	if err != nil {
 		return err
 	}
-	p := s.locate(key)
+	_, err = s.remove(ctx, w)
+	return err
+}
+
+// remove carries out one delete that was checked. The revision is 0 where nothing was there.
+func (s *Store) remove(ctx context.Context, w kvs.Write) (kvs.Revision, error) {
+	p := s.locate(w.Key)
 	sh := s.shardOf(p)
 	for {
 		// The leader is asked: a stale "not there" would leave a key alive that was to be deleted.
 		f, err := s.readLeader(ctx, p)
 		if err != nil && !isCorrupt(err) {
-			return err
+			return 0, err
 		}
 		if err == nil && !f.live() {
-			if expect != 0 {
-				return kvs.Conflict(key, expect, 0)
+			if w.Expect != 0 && w.Expect != kvs.AnyRevision {
+				return 0, kvs.Conflict(w.Key, w.Expect, 0)
 			}
-			return nil
+			return 0, nil
 		}
 		if err != nil { // a record that cannot be read can still be deleted
 			m, err := s.getLeader(ctx, sh, p.subject)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			f = found{stored: m, rec: &record{}}
 		}
-		if expect != 0 && f.seq != uint64(expect) {
-			return kvs.Conflict(key, expect, kvs.Revision(f.seq))
+		if w.Expect != kvs.AnyRevision && f.seq != uint64(w.Expect) {
+			return 0, kvs.Conflict(w.Key, w.Expect, kvs.Revision(f.seq))
 		}
-		err = s.bury(ctx, sh, p, key, f.seq)
+		rev, err := s.bury(ctx, sh, p, w, f.seq)
 		if err == nil && f.rec.chunks() != 0 {
 			s.removeChunks(sh, p, f.rec.chunks())
 		}
 		if !errors.Is(err, errExpectation) {
-			return err
+			return kvs.Revision(rev), err
 		}
 		// Somebody wrote in between: look again.
 	}
 }
 
 // bury replaces the key's record at revision rev by a tombstone.
-func (s *Store) bury(ctx context.Context, sh *shard, p place, key kvs.Key, rev uint64) error {
-	rec := &record{typ: typeTombstone, header: header{Write: writeID()}}
-	if p.hashed {
-		rec.Key = []byte(key)
-	}
-	data, err := rec.encode()
+func (s *Store) bury(ctx context.Context, sh *shard, p place, w kvs.Write, rev uint64) (uint64, error) {
+	rec, _, err := newRecord(p, w, 0)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	data, err := s.encode(w.Key, rec)
+	if err != nil {
+		return 0, err
 	}
 	// The mark comes first and stays longer, so that whoever lists and sees the tombstone sees the mark too.
-	life := ceilSecond(s.cfg.DeleteMarkers)
-	if err := s.mark(ctx, sh, p, markDeleted, life+slack); err != nil {
-		return err
+	if err := s.mark(ctx, sh, p, markDeleted, s.buried()+slack); err != nil {
+		return 0, err
 	}
-	seq, err := s.store(ctx, write{what: "delete", sh: sh, p: p, key: key, data: data, id: rec.Write, life: life, expect: rev})
+	seq, err := s.store(ctx, write{what: "delete", sh: sh, p: p, key: w.Key, data: data, id: rec.Write, life: s.buried(), expect: rev})
 	if err == nil {
 		sh.learn(p.subject, seq, true, 0)
 	}
-	return err
+	return seq, err
 }
+
+// buried is how long a tombstone lives.
+func (s *Store) buried() time.Duration { return ceilSecond(s.cfg.DeleteMarkers) }
 
 func ceilSecond(d time.Duration) time.Duration {
 	return (d + time.Second - 1).Truncate(time.Second)
@@ -266,6 +315,13 @@ func (s *Store) store(ctx context.Context, w write) (uint64, error) {
 		case wrongSeq:
 			if !maybe {
 				return 0, errExpectation
+			}
+		case busy:
+			if !maybe {
+				if ferr := t.soon(ctx, err); ferr != nil {
+					return 0, ferr
+				}
+				continue
 			}
 		case unknown:
 			maybe = true

@@ -4,6 +4,7 @@ package kvstest
 import (
 	"bytes"
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 // patience bounds waits that end sooner unless something is broken.
 const patience = 2 * time.Minute
 
-// Run holds open's stores against the contract. open gives an empty store and closes it with t.Cleanup; the suite
-// calls it once for every subtest, several of which run at a time.
-func Run(t *testing.T, open func(t *testing.T) kvs.Store) {
+// Run holds open's stores against the contract: all of it, or only the tests that are named. open gives an empty store
+// and closes it with t.Cleanup; the suite calls it once for every subtest, several of which run at a time.
+func Run(t *testing.T, open func(t *testing.T) kvs.Store, only ...string) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, kvs.Store)
@@ -34,7 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) kvs.Store) {
 		{"bad keys", testBadKeys},
 		{"every kind of value", testKinds},
 		{"sizes", testSizes},
-		{"largest value", testLargest},
+		{"a large value", testLarge},
 		{"too large", testTooLarge},
 		{"large over large over small", testLargeOverwrites},
 		{"list pages", testListPages},
@@ -50,9 +51,37 @@ func Run(t *testing.T, open func(t *testing.T) kvs.Store) {
 		{"watch ends with its context", testWatchCancel},
 		{"increments of many", testIncrements},
 		{"readers of a large value being overwritten", testRacingReaders},
+		{"meta data", testMeta},
+		{"meta data too large", testMetaTooLarge},
+		{"ttl of every write over every other", testTTLEverywhere},
+		{"entries tell when they expire", testExpires},
+		{"get many", testGetMany},
+		{"read your writes", testReadYourWrites},
+		{"current", testCurrent},
+		{"list of 20,000 keys", testListMany},
+		{"slots", testSlots},
+		{"write many, right and wrong", testWriteManyMixed},
+		{"write many, badly", testWriteManyBad},
+		{"write very many", testWriteManyMany},
+		{"batches of many writers", testWriteManyRace},
+		{"fences", testFence},
+		{"fences raised under a writer", testFenceRace},
+		{"commit", testCommit},
+		{"bad commits, and the largest", testCommitBad},
+		{"transfers", testTransfers},
+		{"write skew", testWriteSkew},
+		{"feed", testFeed},
+		{"feed of a slow reader", testFeedSlow},
+		{"feed ends with its store", testFeedCloses},
+		{"news", testNews},
+		{"news of expiry", testNewsOfExpiry},
+		{"news are exact", testNewsModel},
 		{"a cancelled context", testCancelled},
 		{"close", testClose},
 	} {
+		if len(only) > 0 && !slices.Contains(only, test.name) {
+			continue
+		}
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			test.run(t, open(t))

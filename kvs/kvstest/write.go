@@ -158,6 +158,9 @@ func testCancelled(t *testing.T, s kvs.Store) {
 		fails(t, "list", err, c.code)
 		_, err = s.Watch(c.ctx, "")
 		fails(t, "watch", err, c.code)
+		for what, err := range newer(c.ctx, s) {
+			fails(t, what, err, c.code)
+		}
 	}
 	gone(t, s, "a")
 	put(t, s, "a", 1)
@@ -184,4 +187,21 @@ func testClose(t *testing.T, s kvs.Store) {
 	fails(t, "list", err, fault.Unavailable)
 	_, err = s.Watch(within(t), "")
 	fails(t, "watch", err, fault.Unavailable)
+	for what, err := range newer(within(t), s) {
+		fails(t, what, err, fault.Unavailable)
+	}
+}
+
+// newer makes each call that concerns several keys or several versions, and gives the errors.
+func newer(ctx context.Context, s kvs.Store) map[string]error {
+	errs := map[string]error{}
+	w := []kvs.Write{{Key: "a", Value: value.MustOf(1), Expect: kvs.AnyRevision}}
+	_, errs["get many"] = s.GetMany(ctx, []kvs.Key{"a"})
+	_, errs["current"] = s.Current(ctx, "a")
+	_, errs["write many"] = s.WriteMany(ctx, w, kvs.Fence{})
+	_, errs["commit"] = s.Commit(ctx, w, nil, kvs.Fence{})
+	_, errs["fence"] = s.Fence(ctx, "w")
+	_, errs["follow"] = s.Follow(ctx)
+	_, _, errs["news"] = s.News(ctx, []kvs.Held{{Key: "a"}}, kvs.Mark{})
+	return errs
 }
