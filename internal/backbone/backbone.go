@@ -20,6 +20,7 @@ type Backbone struct {
 	Bus       bus.Bus
 	System    kvs.Store // Squall's own records
 	User      kvs.Store // what users and functions store
+	Pipes     *Pipes    // the nodes' data ports, where they are all in this process; nil for TCP
 
 	close func() error
 }
@@ -85,6 +86,7 @@ func Dial(ctx context.Context, o Options) (*Backbone, error) {
 // Memory is a whole cluster's backbone in this process: nothing leaves it, nothing survives it.
 type Memory struct {
 	Network   *bus.Network
+	pipes     *Pipes
 	namespace string
 	system    kvs.Store
 	user      kvs.Store
@@ -98,13 +100,13 @@ func NewMemory(namespace string, network bus.Options) (*Memory, error) {
 	if err := id.CheckName("namespace", namespace); err != nil {
 		return nil, err
 	}
-	return &Memory{bus.NewNetwork(network), namespace, kvs.NewMemory(), kvs.NewMemory()}, nil
+	return &Memory{bus.NewNetwork(network), newPipes(), namespace, kvs.NewMemory(), kvs.NewMemory()}, nil
 }
 
 // Join gives the backbone of one node by its name; all share the stores.
 func (m *Memory) Join(node string) *Backbone {
 	b := m.Network.Join(node)
-	return &Backbone{Namespace: m.namespace, Bus: b, System: m.system, User: m.user, close: b.Close}
+	return &Backbone{Namespace: m.namespace, Bus: b, System: m.system, User: m.user, Pipes: m.pipes, close: b.Close}
 }
 
 // Close ends the network and drops the stores.

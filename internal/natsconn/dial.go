@@ -49,6 +49,7 @@ type Options struct {
 	// At most one kind of credentials; none takes those in the URL, if any.
 
 	CredsFile      string // path of a .creds file (JWT and seed)
+	NKeyFile       string // path of a file with an nkey's seed
 	User, Password string
 	Token          string
 
@@ -156,6 +157,13 @@ func (o Options) auth() ([]nats.Option, error) {
 		}
 		opts = append(opts, nats.UserCredentials(o.CredsFile))
 	}
+	if o.NKeyFile != "" {
+		key, err := nats.NkeyOptionFromSeed(o.NKeyFile)
+		if err != nil {
+			return nil, fault.New(fault.InvalidArgument, "credentials: the seed of an nkey in %s: %w", o.NKeyFile, err)
+		}
+		opts = append(opts, key)
+	}
 	if o.User != "" {
 		opts = append(opts, nats.UserInfo(o.User, o.Password))
 	} else if o.Password != "" {
@@ -165,7 +173,7 @@ func (o Options) auth() ([]nats.Option, error) {
 		opts = append(opts, nats.Token(o.Token))
 	}
 	if len(opts) > 1 {
-		return nil, fault.New(fault.InvalidArgument, "more than one kind of credentials: give a credentials file, a user and password, or a token")
+		return nil, fault.New(fault.InvalidArgument, "more than one kind of credentials: give a credentials file, the file of an nkey, a user and password, or a token")
 	}
 	return opts, nil
 }

@@ -75,6 +75,9 @@ type ServerOptions struct {
 	Name string
 	// MaxPayload is the longest message in bytes; default DefaultMaxPayload, at most MaxMaxPayload.
 	MaxPayload int32
+	// ConfigFile is a file in nats-server's own format, which then says everything: all options above must be unset. This
+	// is how servers form a cluster, and have accounts.
+	ConfigFile string
 	// Logger hears of the server's warnings and errors; nil discards.
 	Logger *slog.Logger
 }
@@ -95,12 +98,16 @@ type Server struct {
 // It returns a *fault.Error: invalid_argument for options that make no sense, an address in use or a directory that
 // another server holds or that cannot be written; unavailable for what the server itself reports.
 func Embed(o ServerOptions) (*Server, error) {
-	opts, err := o.server()
+	read := o.server
+	if o.ConfigFile != "" {
+		read = o.configured
+	}
+	opts, err := read()
 	if err != nil {
 		return nil, err
 	}
 	release := func() {}
-	if !o.NoJetStream {
+	if opts.JetStream {
 		if opts.StoreDir, release, err = o.claimStore(); err != nil {
 			return nil, err
 		}
@@ -120,7 +127,7 @@ func Embed(o ServerOptions) (*Server, error) {
 		return nil, o.explain(err)
 	}
 	s := &Server{srv: srv, token: o.Token, durability: o.Durability, release: release}
-	if o.Listen != "" {
+	if !opts.DontListen {
 		s.url = clientURL(srv.Addr())
 	}
 	log.start()
@@ -234,7 +241,7 @@ func (s *Server) Dial(ctx context.Context, o Options) (*nats.Conn, error) {
 	if o.InProcess == nil {
 		o.InProcess = s
 	}
-	if o.Token == "" && o.User == "" && o.CredsFile == "" {
+	if o.Token == "" && o.User == "" && o.CredsFile == "" && o.NKeyFile == "" {
 		o.Token = s.token
 	}
 	return Dial(ctx, o)

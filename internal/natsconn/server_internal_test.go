@@ -17,20 +17,34 @@ func TestDurabilityReachesJetStream(t *testing.T) {
 		{Memory, false, 2 * time.Minute},
 	} {
 		for _, bound := range []int64{0, 1 << 30} { // the server takes two ways, by whether it has bounds
-			o := ServerOptions{Durability: c.d, MaxMemory: bound, MaxStore: bound}
-			if c.d != Memory {
-				o.StoreDir = t.TempDir()
-			}
-			s, err := Embed(o)
-			if err != nil {
-				t.Fatalf("%v: %v", c.d, err)
-			}
-			got := s.srv.JetStreamConfig()
-			s.Shutdown()
-			if got.SyncAlways != c.always || got.SyncInterval != c.interval {
-				t.Errorf("%v with bound %d: sync always %v, interval %v", c.d, bound, got.SyncAlways, got.SyncInterval)
+			for _, listen := range []string{"", "127.0.0.1:0"} {
+				o := ServerOptions{Durability: c.d, MaxMemory: bound, MaxStore: bound, Listen: listen, Token: listen}
+				if c.d != Memory {
+					o.StoreDir = t.TempDir()
+				}
+				s, err := Embed(o)
+				if err != nil {
+					t.Fatalf("%v: %v", c.d, err)
+				}
+				got := s.srv.JetStreamConfig()
+				s.Shutdown()
+				if got.SyncAlways != c.always || got.SyncInterval != c.interval {
+					t.Errorf("%v with bound %d, listening on %q: sync always %v, interval %v", c.d, bound, listen, got.SyncAlways, got.SyncInterval)
+				}
 			}
 		}
+	}
+}
+
+// TestNothingSaidIsDurable: whoever does not think about it loses nothing.
+func TestNothingSaidIsDurable(t *testing.T) {
+	s, err := Embed(ServerOptions{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown()
+	if s.Durability() != Durable || !s.srv.JetStreamConfig().SyncAlways {
+		t.Fatalf("a server that was asked for nothing is %v, sync always %v", s.Durability(), s.srv.JetStreamConfig().SyncAlways)
 	}
 }
 
