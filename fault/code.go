@@ -42,6 +42,13 @@ const (
 	Unreachable     Code = "unreachable"      // the cluster does not answer: NATS or the coordinator is down
 	Unavailable     Code = "unavailable"      // the store cannot serve the request now
 	ExecutorCrashed Code = "executor_crashed" // executors died while they ran this invocation, and the poison limit is reached
+	Fenced          Code = "fenced"           // a write of a node that was declared dead: others do its work
+	ClockSkew       Code = "clock_skew"       // this node's clock is too far from the fleet's to order writes
+	TxnConflict     Code = "txn_conflict"     // another write came between a transaction's reads and its commit
+	TxnCrossShard   Code = "txn_cross_shard"  // a transaction over keys that do not share a {tag}
+	SnapshotLost    Code = "snapshot_lost"    // a version that the run has read can no longer be had
+	SnapshotMemory  Code = "snapshot_memory"  // the versions that runs have pinned here fill their share of the cache
+	DependencyLost  Code = "dependency_lost"  // a version that another one depends on was lost with its node
 	RunLost         Code = "run_lost"         // the run's owner and its state are gone; nothing was recorded
 	OutcomeUnknown  Code = "outcome_unknown"  // the coordinator went away mid-call: the run may or may not have finished
 	Internal        Code = "internal"         // a defect in Squall
@@ -83,6 +90,13 @@ var codes = map[Code]traits{
 	Unreachable:         {503, 4, true},
 	Unavailable:         {503, 4, true},
 	ExecutorCrashed:     {502, 1, false},
+	Fenced:              {503, 1, true},
+	ClockSkew:           {503, 1, true},
+	TxnConflict:         {409, 1, true},
+	TxnCrossShard:       {422, 2, false},
+	SnapshotLost:        {503, 1, true},
+	SnapshotMemory:      {503, 1, true},
+	DependencyLost:      {503, 1, true},
 	RunLost:             {503, 1, true},
 	OutcomeUnknown:      {503, 1, true},
 	Internal:            {500, 1, false},

@@ -2,16 +2,30 @@ package fn
 
 import (
 	"context"
+	"time"
 
+	"github.com/squall-faas/squall/kvs/lattice"
 	"github.com/squall-faas/squall/value"
 )
+
+// PutOptions of one write; the zero value is the usual write.
+type PutOptions struct {
+	// TTL after which the key is gone; 0 keeps it. Rounded up to whole seconds.
+	TTL time.Duration
+	// Ack is when the write is answered; "" is "cached", and "durable" in durable runs.
+	//
+	//	cached   by this node's cache; it is stored within 50 ms, and lost if the node is killed before
+	//	stored   by the store's quorum
+	//	durable  fsynced
+	Ack string
+}
 
 // Context is what a running function sees of Squall. It ends at the invocation's deadline or when its run is
 // cancelled. It is valid until the function returns; its methods are safe for concurrent use in native functions.
 //
 // It embeds context.Context, the one place in Squall where that is done, because a function has exactly one and
 // passes it to whatever it calls. Methods cannot have type parameters, so the typed forms are the functions of this
-// package: Get, Put, Call.
+// package: Get, Put, Add, Send, Call and their like.
 type Context interface {
 	context.Context // Deadline, Done, Err, Value
 
@@ -20,12 +34,27 @@ type Context interface {
 	// Log writes a line, with slog's key-value pairs, to the executor's log; the last lines travel with an error.
 	Log(msg string, args ...any)
 
-	// GetValue reads the value under key through the node's cache; not_found where there is none.
+	// GetValue reads the value under key through the node's cache, at the run's consistency level; not_found where there
+	// is none.
 	GetValue(key string) (value.Value, error)
-	// PutValue writes the value under key through the node's cache to the store, and returns once it is stored.
-	PutValue(key string, v value.Value) error
+	// SiblingValues reads all values that were written to key concurrently at a causal level, and that no write which had
+	// read them has replaced; the first is GetValue's. Elsewhere it is just that one.
+	SiblingValues(key string) ([]value.Value, error)
+	// PutValue writes the value under key, at the run's consistency level, and returns when o says.
+	PutValue(key string, v value.Value, o PutOptions) error
 	// Delete removes key; a key that is not there is no error.
 	Delete(key string) error
+	// UpdateValue carries out a lattice's operation on key and gives what the key reads as afterwards. It counts once, also
+	// when the invocation is executed again after a crash or a retry.
+	UpdateValue(key string, op lattice.Op) (value.Value, error)
+
+	// Address names this invocation; whoever has it can send to it for as long as it runs.
+	Address() string
+	// SendValue sends a message to an invocation and returns once it is in its mailbox. not_found where it has returned, or
+	// its executor is gone; overloaded where its mailbox is full.
+	SendValue(to string, v value.Value) error
+	// RecvValue waits for a message, in the order in which they came. The slot is given back meanwhile.
+	RecvValue() (from string, v value.Value, err error)
 
 	// CallValue calls a registered function and waits for its result. The caller's slot is given back while it waits.
 	CallValue(function string, args []value.Value) (value.Value, error)
@@ -43,13 +72,31 @@ func Get[T any](c Context, key string) (T, error) {
 	return value.As[T](v)
 }
 
+// Siblings reads all values that were written to key concurrently; see Context.SiblingValues.
+func Siblings[T any](c Context, key string) ([]T, error) {
+	vs, err := c.SiblingValues(key)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]T, len(vs))
+	for i, v := range vs {
+		if out[i], err = value.As[T](v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // Put writes x under key; see Context.PutValue.
-func Put[T any](c Context, key string, x T) error {
+func Put[T any](c Context, key string, x T) error { return PutWith(c, key, x, PutOptions{}) }
+
+// PutWith is Put with options.
+func PutWith[T any](c Context, key string, x T, o PutOptions) error {
 	v, err := value.Of(x)
 	if err != nil {
 		return err
 	}
-	return c.PutValue(key, v)
+	return c.PutValue(key, v, o)
 }
 
 // Call calls a registered function and gives its result as an O; see Context.CallValue.

@@ -2,6 +2,7 @@ package fn
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/kvs/lattice"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -24,6 +26,12 @@ const (
 	opRunID    = 7
 	opDeadline = 8
 	opLimits   = 9
+	opUpdate   = 10
+	opSiblings = 11
+	opPutWith  = 12
+	opAddress  = 13
+	opSend     = 14
+	opRecv     = 15
 )
 
 //go:wasmimport squall host_call
@@ -139,18 +147,73 @@ func (c *guestContext) GetValue(key string) (value.Value, error) {
 	return value.Parse(b)
 }
 
-func (c *guestContext) PutValue(key string, v value.Value) error {
-	b, err := v.Append(appendText(make([]byte, 0, 8+len(key)+v.Size()), key))
+func (c *guestContext) SiblingValues(key string) ([]value.Value, error) {
+	b, err := c.ask(opSiblings, unsafe.Slice(unsafe.StringData(key), len(key)))
+	if err != nil {
+		return nil, err
+	}
+	return parseValues(b)
+}
+
+func (c *guestContext) PutValue(key string, v value.Value, o PutOptions) error {
+	op := uint32(opPut)
+	b := appendText(make([]byte, 0, 24+len(key)+len(o.Ack)+v.Size()), key)
+	if o != (PutOptions{}) {
+		op = opPutWith
+		b = appendText(binary.LittleEndian.AppendUint64(b, uint64(o.TTL)), o.Ack)
+	}
+	b, err := v.Append(b)
 	if err != nil {
 		return err
 	}
-	_, err = c.ask(opPut, b)
+	_, err = c.ask(op, b)
 	return err
 }
 
 func (c *guestContext) Delete(key string) error {
 	_, err := c.ask(opDelete, unsafe.Slice(unsafe.StringData(key), len(key)))
 	return err
+}
+
+func (c *guestContext) UpdateValue(key string, op lattice.Op) (value.Value, error) {
+	b, err := lattice.AppendOp(appendText(nil, key), op)
+	if err != nil {
+		return value.Value{}, err
+	}
+	if b, err = c.ask(opUpdate, b); err != nil {
+		return value.Value{}, err
+	}
+	return value.Parse(b)
+}
+
+func (c *guestContext) Address() string {
+	b, err := c.ask(opAddress, nil)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+func (c *guestContext) SendValue(to string, v value.Value) error {
+	b, err := v.Append(appendText(make([]byte, 0, 8+len(to)+v.Size()), to))
+	if err != nil {
+		return err
+	}
+	_, err = c.ask(opSend, b)
+	return err
+}
+
+func (c *guestContext) RecvValue() (from string, v value.Value, err error) {
+	b, err := c.ask(opRecv, nil)
+	if err != nil {
+		return "", value.Value{}, err
+	}
+	sender, b, ok := cutPart(b)
+	if !ok {
+		return "", value.Value{}, errBadReply
+	}
+	v, err = value.Parse(b)
+	return string(sender), v, err
 }
 
 func (c *guestContext) CallValue(function string, args []value.Value) (value.Value, error) {

@@ -20,7 +20,9 @@ var contextCodes = map[fault.Code]bool{
 	fault.Unauthorized: true, fault.FunctionError: true, fault.FunctionPanic: true, fault.FunctionExited: true,
 	fault.OutOfMemory: true, fault.DeadlineExceeded: true, fault.Cancelled: true, fault.NoExecutor: true,
 	fault.Overloaded: true, fault.Unreachable: true, fault.Unavailable: true, fault.ExecutorCrashed: true,
-	fault.RunLost: true, fault.OutcomeUnknown: true,
+	fault.RunLost: true, fault.OutcomeUnknown: true, fault.Unsupported: true, fault.Fenced: true,
+	fault.ClockSkew: true, fault.TxnConflict: true, fault.TxnCrossShard: true, fault.SnapshotLost: true,
+	fault.SnapshotMemory: true, fault.DependencyLost: true,
 }
 
 // Failed is what a runtime reports for err, which a function returned; nil for nil.

@@ -16,6 +16,8 @@ type Impl struct {
 	// none.
 	In  []reflect.Type
 	Out reflect.Type
+	// Streams says that the only parameter is a stream, Yields that the result is one; In and Out are their lists then.
+	Streams, Yields bool
 }
 
 // Check reports as wrong_type a parameter or result type that cannot be a value.

@@ -41,6 +41,10 @@ const (
 	TypeGraph     Type = 25 // stored: a DAG's current version
 	TypePing      Type = 26 // owner → executor: are you there
 	TypeFence     Type = 27 // owner → executor: you were declared dead
+	TypeAgain     Type = 30 // collector → owner: begin anew
+	TypeAsk       Type = 31 // executor → executor: of its cache
+	TypeTold      Type = 32 // its answer
+	TypeEffects   Type = 33 // stored: what an invocation of a durable run writes
 )
 
 var enc = func() cbor.EncMode {

@@ -92,6 +92,31 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestGoldenOld reads what earlier releases wrote, before fields were added: the new ones are left out when it is written
+// again.
+func TestGoldenOld(t *testing.T) {
+	files, err := filepath.Glob(golden + "/v1/old/*.hex")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden bytes of earlier releases: %v", err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+		if err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		m := messages()[wire.Type(b[1])]
+		if err := wire.Decode(b, m); err != nil {
+			t.Errorf("%s: %v", f, err)
+		} else if again := wire.MustEncode(m); !bytes.Equal(again, b) {
+			t.Errorf("%s is written again as\n%s", f, lines(again))
+		}
+	}
+}
+
 func lines(b []byte) []byte {
 	var out bytes.Buffer
 	for len(b) > 0 {

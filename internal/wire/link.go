@@ -1,9 +1,16 @@
 package wire
 
+import "strconv"
+
 // Peer is one life of a node: its name, and the incarnation that each start of it draws anew.
 type Peer struct {
 	Name        string `cbor:"1,keyasint"`
 	Incarnation uint64 `cbor:"2,keyasint"`
+}
+
+// Writer names one life of a node to the store, which fences it.
+func (p Peer) Writer() string {
+	return p.Name[:min(len(p.Name), 100)] + "-" + strconv.FormatUint(p.Incarnation, 36)
 }
 
 // Frame carries one message over a link.

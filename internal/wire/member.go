@@ -37,6 +37,13 @@ type Heartbeat struct {
 	Kinds     []runtime.Kind `cbor:"8,keyasint,omitempty"` // other runtimes it has
 	CacheLen  int64          `cbor:"9,keyasint,omitempty"` // bytes cached
 	Release   string         `cbor:"10,keyasint,omitempty"`
+	Now       int64          `cbor:"11,keyasint,omitempty"` // the sender's clock, Unix nanoseconds
+	Port      string         `cbor:"12,keyasint,omitempty"` // its data port, host:port
+	Apps      []string       `cbor:"13,keyasint,omitempty"` // applications that have a cachelet there
+	Mean      int64          `cbor:"14,keyasint,omitempty"` // nanoseconds that an invocation holds its slot, recently
+	Grants    []Grant        `cbor:"15,keyasint,omitempty"` // to the coordinators that have claimed some
+	Credits   bool           `cbor:"16,keyasint,omitempty"` // it grants credits: work is sent against them alone
+	Keys      []byte         `cbor:"17,keyasint,omitempty"` // an update of the digest of its cached keys (sched.Digest)
 }
 
 func (*Heartbeat) wireType() Type { return TypeHeartbeat }

@@ -26,30 +26,35 @@ func messages() map[wire.Type]wire.Message {
 		wire.TypeOffers: &wire.Offers{}, wire.TypeRunOp: &wire.RunOp{}, wire.TypeInquiry: &wire.Inquiry{},
 		wire.TypeAdmin: &wire.Admin{}, wire.TypeAnswer: &wire.Answer{}, wire.TypeRunRecord: &wire.RunRecord{},
 		wire.TypeSpec: &wire.Spec{}, wire.TypeFunction: &wire.Function{}, wire.TypeGraph: &wire.Graph{},
-		wire.TypePing: &wire.Ping{}, wire.TypeFence: &wire.Fence{},
+		wire.TypePing: &wire.Ping{}, wire.TypeFence: &wire.Fence{}, wire.TypeMail: &wire.Mail{}, wire.TypeMailed: &wire.Mailed{},
+		wire.TypeAgain: &wire.Again{}, wire.TypeAsk: &wire.Ask{}, wire.TypeTold: &wire.Told{}, wire.TypeEffects: &wire.Effects{},
+		wire.TypeLender: &wire.Lender{}, wire.TypeObject: &wire.Object{}, wire.TypeClaim: &wire.Claim{}, wire.TypeBusy: &wire.Busy{},
+		wire.TypeDecline: &wire.Decline{}, wire.TypeWithdraw: &wire.Withdraw{},
 	}
 }
 
 // constants reads the Type constants from the source, by name.
 func constants(t *testing.T) map[string]wire.Type {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "envelope.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := map[string]wire.Type{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		v, ok := n.(*ast.ValueSpec)
-		if !ok || len(v.Names) != 1 || !strings.HasPrefix(v.Names[0].Name, "Type") {
-			return true
-		}
-		number, err := strconv.Atoi(v.Values[0].(*ast.BasicLit).Value)
+	for _, name := range []string{"envelope.go", "mail.go", "objects.go", "credit.go", "decline.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[v.Names[0].Name] = wire.Type(number)
-		return true
-	})
+		ast.Inspect(file, func(n ast.Node) bool {
+			v, ok := n.(*ast.ValueSpec)
+			if !ok || len(v.Names) != 1 || !strings.HasPrefix(v.Names[0].Name, "Type") {
+				return true
+			}
+			number, err := strconv.Atoi(v.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[v.Names[0].Name] = wire.Type(number)
+			return true
+		})
+	}
 	return out
 }
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/squall-faas/squall/executor/runtime"
@@ -24,14 +25,36 @@ func GraphKey(name string) string { return GraphPrefix + name }
 // RunKey is where a run's record is stored.
 func RunKey(run id.Run) string { return RunPrefix + run.String() }
 
+// EffectsKey is where the effects of one invocation are stored.
+func EffectsKey(run id.Run, node, item int) string {
+	return EffectsPrefix + run.String() + "/" + strconv.Itoa(node) + "." + strconv.Itoa(item)
+}
+
+// HedgeKey is EffectsKey for an invocation that is hedged in a run which is not durable. These have a time to live, for no
+// record of their run says when they are of no more use.
+func HedgeKey(run id.Run, node, item int) string {
+	return "hedge/" + EffectsKey(run, node, item)[len(EffectsPrefix):]
+}
+
 // IncarnationKey is where a coordinator's last incarnation is stored, by its name: an int64.
 func IncarnationKey(name string) string { return "incarnation/" + name }
+
+// AccessKey is where the record of what an application uses of its cache is kept, as its last node that unloaded it left it.
+func AccessKey(app string) string { return "access/" + app }
+
+// ProfileKey is where an executor keeps what it has learnt of functions and links.
+func ProfileKey(executor string) string { return ProfilePrefix + executor }
+
+// LeaseKey is where the namespace's coordinator stands: its name, or "" where it has left.
+const LeaseKey = "lease/coordinator"
 
 // Prefixes of the system space that are listed.
 const (
 	FunctionPrefix = "fn/"
+	ProfilePrefix  = "profile/"
 	GraphPrefix    = "dag/"
 	RunPrefix      = "run/"
+	EffectsPrefix  = "effects/"
 )
 
 // Spec is a graph with the version of each node's function: what a run is pinned to. Immutable, stored by its hash.

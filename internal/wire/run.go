@@ -4,6 +4,7 @@ import (
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/kvs"
 )
 
 // Target says what a call names.
@@ -55,6 +56,9 @@ type Call struct {
 	Mode      Mode      `cbor:"8,keyasint,omitempty"`
 	Depth     int       `cbor:"9,keyasint,omitempty"` // how many functions are waiting above this call
 	Trace     bool      `cbor:"10,keyasint,omitempty"`
+	Level     kvs.Level `cbor:"11,keyasint,omitempty"`
+	Ack       kvs.Ack   `cbor:"12,keyasint,omitempty"` // of the functions' writes
+	Priority  int       `cbor:"13,keyasint,omitempty"` // among the calls of its application that wait; -10 to 10
 }
 
 func (*Call) wireType() Type { return TypeCall }
@@ -122,6 +126,10 @@ type Header struct {
 	Trace     bool      `cbor:"10,keyasint,omitempty"`
 	Record    uint64    `cbor:"11,keyasint,omitempty"` // revision of the run's record; 0 where there is none
 	What      *What     `cbor:"12,keyasint,omitempty"` // for the record of its outcome; recorded runs only
+	Level     kvs.Level `cbor:"13,keyasint,omitempty"`
+	Ack       kvs.Ack   `cbor:"14,keyasint,omitempty"`
+	// Began is the epoch in which the run began anew, from its inputs; parts of it that are of earlier epochs are over.
+	Began uint32 `cbor:"15,keyasint,omitempty"`
 }
 
 // What a run is of, as people read it.
@@ -135,6 +143,9 @@ type What struct {
 type Sourced struct {
 	Source dag.Source `cbor:"1,keyasint"`
 	Value  Value      `cbor:"2,keyasint"`
+	// Session is what the invocations that the value comes from have seen and done (cache/session), where the run's level
+	// has it travel.
+	Session []byte `cbor:"3,keyasint,omitempty"`
 }
 
 // Deliver brings values for a run to a site: from the owner the inputs, from another site a node's output.
@@ -142,6 +153,8 @@ type Deliver struct {
 	Header Header     `cbor:"1,keyasint"`
 	Values []Sourced  `cbor:"2,keyasint,omitempty"`
 	Stats  []NodeStat `cbor:"3,keyasint,omitempty"`
+	Credit uint64     `cbor:"4,keyasint,omitempty"` // the owner's at the receiver that this spends; 0 spends none
+	Absent []Absence  `cbor:"5,keyasint,omitempty"`
 }
 
 func (*Deliver) wireType() Type { return TypeDeliver }
@@ -155,6 +168,12 @@ type Exec struct {
 	Args       []Value        `cbor:"5,keyasint"`
 	Remaining  Remaining      `cbor:"6,keyasint,omitempty"`
 	Depth      int            `cbor:"7,keyasint,omitempty"`
+	Level      kvs.Level      `cbor:"8,keyasint,omitempty"`
+	Ack        kvs.Ack        `cbor:"9,keyasint,omitempty"`
+	Session    []byte         `cbor:"10,keyasint,omitempty"`
+	Home       string         `cbor:"11,keyasint,omitempty"` // the executor that is the run's version home
+	Began      uint32         `cbor:"12,keyasint,omitempty"`
+	Mode       Mode           `cbor:"13,keyasint,omitempty"`
 }
 
 func (*Exec) wireType() Type { return TypeExec }
@@ -168,6 +187,7 @@ type Result struct {
 	Err        *fault.Error   `cbor:"5,keyasint,omitempty"`
 	Busy       int64          `cbor:"6,keyasint,omitempty"`
 	Wait       int64          `cbor:"7,keyasint,omitempty"`
+	Session    []byte         `cbor:"8,keyasint,omitempty"`
 }
 
 func (*Result) wireType() Type { return TypeResult }
@@ -197,9 +217,20 @@ func (m *Release) Add(run id.Run, epoch uint32) {
 
 func (*Release) wireType() Type { return TypeRelease }
 
-// Report tells an owner which of its runs have ended.
+// Again tells a run's owner that it has to begin anew: what it has read cannot be had any more, or its transaction met
+// another write. Its collector sends it in place of an answer.
+type Again struct {
+	Run   id.Run       `cbor:"1,keyasint"`
+	Epoch uint32       `cbor:"2,keyasint"`
+	Err   *fault.Error `cbor:"3,keyasint"`
+}
+
+func (*Again) wireType() Type { return TypeAgain }
+
+// Report tells an owner which of its runs have ended, and how busy the sender is.
 type Report struct {
 	Ended []Ended `cbor:"1,keyasint"`
+	Load  *Load   `cbor:"2,keyasint,omitempty"`
 }
 
 func (*Report) wireType() Type { return TypeReport }

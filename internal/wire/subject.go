@@ -9,8 +9,12 @@ package wire
 //	squall.<ns>.node.<node>        Frame and Ack, to one executor or coordinator
 //	squall.<ns>.ping.<node>        Ping, to the same; answered at once
 //	squall.<ns>.fence.<node>       Fence, to one executor
+//	squall.<ns>.mail.<executor>    Mail, to one executor; answered by Mailed
+//	squall.<ns>.cache.<executor>   Ask, to one executor's cache; answered by Told
 //	squall.<ns>.gone.<node>.<peer> the transport's own "no responders", to the sender of a frame
 //	squall.<ns>.hb.<executor>      Heartbeat, to all coordinators
+//	squall.<ns>.lend.<lender>      Lender, to all who keep objects
+//	squall.<ns>.wholends           nothing, to all lenders: announce yourselves
 //	squall.<ns>.reply.<client>     Outcome, to one client
 //	squall.<ns>.reply.<client>.<run> the transport's own "no responders", to the sender of a call
 type Subjects struct{ prefix string }
