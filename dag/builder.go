@@ -7,8 +7,9 @@ import (
 // Builder makes a Graph step by step. Mistakes are kept until Build, which reports all of them, so the calls between
 // need no checks. Not safe for concurrent use.
 //
-// An argument of a node is a [Ref], which makes an edge; or an [Option]; or anything else that value.Of takes, which
-// becomes a constant: Go values, []byte, and a value.Ref, which the cache resolves when the function runs.
+// An argument of a node is a [Ref], which makes an edge; or [Any] or [KOf] of several; or an [Option]; or anything else
+// that value.Of takes, which becomes a constant: Go values, []byte, and a value.Ref, which the cache resolves when the
+// function runs.
 type Builder struct {
 	g      Graph
 	faults faults
@@ -20,6 +21,7 @@ type Ref struct {
 	b    *Builder
 	node bool
 	at   int
+	when *Condition // of the edge that it makes; see When
 }
 
 // New starts a graph. Its name identifies it once it is registered: 1 to 128 characters of A-Z, a-z, 0-9, _ and -.
@@ -59,6 +61,9 @@ func (b *Builder) Output(name string, from Ref) {
 	if from.b != b {
 		b.faults.graph(fault.InvalidDAG, "output %q is %s", name, from.stray())
 	}
+	if from.when != nil {
+		b.faults.graph(fault.InvalidDAG, "output %q has a condition: an output is null where its node was skipped, so give the node the condition", name)
+	}
 	b.g.Outputs = append(b.g.Outputs, Output{Name: name, From: b.pending(from)})
 }
 
@@ -93,18 +98,29 @@ func (b *Builder) node(n Node, list *Ref, args []any) Ref {
 		if r.b != b {
 			bad("%s is %s", argName(p.Kind, len(p.Args)), r.stray())
 		}
-		p.Args = append(p.Args, Arg{From: b.pending(r)})
+		p.Args = append(p.Args, Arg{From: b.pending(r), When: r.when})
 	}
 	if list != nil {
 		edge(*list)
 	}
+	var guards []Ref
 	for _, a := range args {
 		switch a := a.(type) {
 		case Ref:
 			edge(a)
+		case Joined:
+			if p.Join != nil {
+				bad("it has two joins: let a node of its own do one of them")
+			}
+			p.Join = &Join{At: len(p.Args), Count: len(a.refs), Need: a.need, Any: a.any}
+			for _, r := range a.refs {
+				edge(r)
+			}
 		case Option:
-			if a.apply == nil {
-				bad("an empty Option: make one with Retries, Timeout or Initial")
+			if a.apply == nil && a.guard == nil {
+				bad("an empty Option: make one with Retries, Timeout, Initial, OnlyIf, After or Hedge")
+			} else if a.guard != nil {
+				guards = append(guards, *a.guard)
 			} else if err := a.apply(p); err != nil {
 				bad("%w", because(err))
 			}
@@ -117,6 +133,10 @@ func (b *Builder) node(n Node, list *Ref, args []any) Ref {
 			}
 			p.Args = append(p.Args, Arg{Const: c})
 		}
+	}
+	for _, r := range guards {
+		edge(r)
+		p.Args[len(p.Args)-1].Guard = true
 	}
 	return Ref{b: b, node: true, at: at}
 }

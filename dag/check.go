@@ -50,8 +50,8 @@ func (g *Graph) checkArity(f *faults, i int, sig Signature) bool {
 	switch {
 	case n.Kind == Reduce && len(sig.In) != 2:
 		f.node(g, i, fault.WrongArity, "a reduce calls its function with 2 arguments, and %s takes %d", n.Function, len(sig.In))
-	case n.Kind != Reduce && len(sig.In) != len(n.Args):
-		f.node(g, i, fault.WrongArity, "%s takes %d arguments, got %d", n.Function, len(sig.In), len(n.Args))
+	case n.Kind != Reduce && len(sig.In) != n.Arity():
+		f.node(g, i, fault.WrongArity, "%s takes %d arguments, got %d", n.Function, len(sig.In), n.Arity())
 	default:
 		return true
 	}
@@ -64,16 +64,22 @@ func (g *Graph) checkTypes(f *faults, i int, sig Signature, gives []string) {
 	wrong := func(what, have, want, from string) {
 		f.node(g, i, fault.WrongType, "%s is %s from %s, and %s takes %s", what, have, from, n.Function, want)
 	}
-	for j, a := range n.Args {
+	for j, a := range n.Params() {
 		want := listType
 		var have, from string
+		if n.joins(j) && !n.Join.Any {
+			if j == n.Join.At && !value.Fits(listType, sig.In[j]) {
+				wrong(argName(n.Kind, j), listType, sig.In[j], "a join of several")
+			}
+			continue
+		}
 		if a.Const != nil {
 			have, from = constType(a.Const), "a constant"
 		} else {
 			have, from = gives[a.From], g.producerName(a.From)
 		}
 		if n.Kind == Call || j > 0 {
-			want = sig.In[j]
+			want = sig.In[n.param(j)]
 		}
 		if !value.Fits(have, want) {
 			if n.Kind != Call && j == 0 {

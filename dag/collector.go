@@ -33,7 +33,7 @@ func (r *Run) armDeadline() {
 	}
 }
 
-// replyIfComplete ends the run where this site is the collector and has gathered everything.
+// replyIfComplete ends the run, with null for outputs that were skipped, where this site is the collector and has gathered everything.
 func (r *Run) replyIfComplete() bool {
 	if r.awaited > 0 || !r.collects() {
 		return false
@@ -119,7 +119,7 @@ func (r *Run) unfinished() []unfinishedNode {
 	settled := make([]bool, len(r.nodes))
 	for n := len(r.nodes) - 1; n >= 0; n-- {
 		s := r.g.NodeSource(n)
-		settled[n] = r.held[s] || r.plan.done(n)
+		settled[n] = r.settled(s) || r.plan.done(n) || r.routing != nil && r.routing.cancelled[n]
 		for _, c := range r.g.Consumers(s) {
 			settled[n] = settled[n] || settled[c.Node]
 		}

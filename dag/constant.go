@@ -156,7 +156,7 @@ func appendQuoted(dst []byte, s string) []byte {
 // node writes a constant into a file: as plain as it can be so that reading it back gives the very same bytes.
 func (c *Const) node(known map[string]Source) *yaml.Node {
 	plain := c.plainNode()
-	if plain != nil && !isReference(plain) && hiddenReference(plain, known) == "" {
+	if plain != nil && !isReference(plain) && !marked(plain) && hiddenReference(plain, known) == "" {
 		if v, err := constantValue(plain); err == nil {
 			if wire, err := v.Wire(); err == nil && bytes.Equal(wire, c.Wire) {
 				return plain

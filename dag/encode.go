@@ -91,6 +91,9 @@ func (g *Graph) UnmarshalCBOR(b []byte) error {
 	if err := decMode.Unmarshal(b, &p); err != nil {
 		return fault.New(fault.InvalidDAG, "the graph does not decode: %w", err)
 	}
+	if more := p.Requires &^ knownFeatures; more != 0 {
+		return fault.New(fault.Unsupported, "DAG %.40q needs features %#x that this node does not have: upgrade it", p.Name, uint64(more))
+	}
 	*g = Graph(p)
 	f := &faults{}
 	g.check(f)

@@ -198,3 +198,58 @@ func TestValidate(t *testing.T) {
 		})
 	}
 }
+
+// routed has all that version 1 knows of joins, conditions and hedging.
+func routed(t *testing.T) *dag.Graph {
+	t.Helper()
+	b := dag.New("routed")
+	x := b.Input("x")
+	fast, slow := b.Call("fast", "f", x, dag.Hedge(0.95)), b.Call("slow", "f", dag.When(x, dag.Field("a", "b").AtMost(1.5)), 7)
+	first := b.Call("first", "g", "k", dag.Any(fast, slow), dag.OnlyIf(x, dag.Not(dag.Equals("no"))), dag.After(fast))
+	all := dag.AnyOf(dag.Exists(), dag.AllOf(dag.Less(1), dag.Greater(2)), dag.NotEquals(nil), dag.AtLeast("t"))
+	b.Output("y", b.Call("most", "h", dag.KOf(2, first, dag.When(fast, all), slow)))
+	g, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestGoldenOfRoutes(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "golden", "routed-v1.hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := routed(t)
+	if got := dag.Encode(g); !bytes.Equal(got, want) {
+		t.Errorf("encoded as\n%x\nwant\n%x", got, want)
+	}
+	decoded, err := dag.Decode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(decoded.YAML(), g.YAML()) || decoded.Requires != dag.Conditional|dag.Hedged {
+		t.Errorf("decoded as\n%swant\n%s", decoded.YAML(), g.YAML())
+	}
+}
+
+// TestDecodeRefusesWhatItCannotRun: a graph may need what only a later release knows of. To run it without would be to
+// run something else.
+func TestDecodeRefusesWhatItCannotRun(t *testing.T) {
+	var fields map[int]any
+	if err := cbor.Unmarshal(dag.Encode(dag.Single("f", 1))[2:], &fields); err != nil {
+		t.Fatal(err)
+	}
+	fields[5] = 1 << 40
+	b, err := cbor.Marshal(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dag.Decode(append([]byte{1, 'G'}, b...)); !fault.Is(err, fault.Unsupported) || !strings.Contains(err.Error(), "upgrade it") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -23,8 +23,8 @@ const (
 	Arrived EventKind = iota + 1
 	// Started: the site takes part; nodes that wait for no source may start. Idempotent. Replanned implies it.
 	Started
-	// Finished: an invocation returned [Invocation, Value, Site]. Site is where it ran: Self, or the site that a Map's
-	// item was delegated to. Of several tries the first one counts. Answers of delegated items carry no epoch: a Map's
+	// Finished: an invocation returned [Invocation, Value, Site]. Site is where it ran: Self, or the site that it was
+	// delegated to. Of several tries the first one counts. Answers of delegated items carry no epoch: a Map's
 	// home knows by site and try which it is owed.
 	Finished
 	// Failed: an invocation failed [Invocation, Err, Site].
@@ -41,6 +41,15 @@ const (
 	// Replanned: the owner moved nodes after a loss [Plan, Lost, Resend, Known]. A Plan.Epoch at or below the run's own
 	// is ignored.
 	Replanned
+	// Absent: a source will have no value [Source, Err]: it was skipped, or failed if there is an Err. Like Arrived.
+	Absent
+	// Declined: a node elsewhere does not need a source that is made here [Source, Invocation.Node, the one that does not].
+	// It counts for the plan in which it was said: the shell keeps it until it has that plan, and drops it after.
+	Declined
+	// Flowing: a Call here, whose invocation is under way, has begun to give a stream [Source, Nodes]. Those of Nodes, which
+	// take streams, begin if they wait for nothing else: their argument is null, and the shell feeds them. Should the
+	// producer fail they are withdrawn before they can know.
+	Flowing
 )
 
 // Event is one thing that happened to a run.
@@ -54,8 +63,9 @@ type Event struct {
 	Offers     []Offer
 	Timer      Timer
 	Plan       Plan
-	Lost       []Site   // all sites that are gone by now, in this and in earlier epochs
-	Resend     []Send   // outputs kept here that have to be passed again
+	Lost       []Site // all sites that are gone by now, in this and in earlier epochs
+	Resend     []Send // outputs kept here that have to be passed again
+	Nodes      []int
 	Known      []Source // what the owner took this site to hold when it made the plan; nil costs needless Passes only
 }
 
@@ -89,9 +99,11 @@ const (
 	PassFailure
 	// Spread: ask the owner for sites that could run this Map's items; answer with Offered [Invocation.Node, Items].
 	// The shell answers for its own slots at once, with an Offered that names Self. It comes again when sites were lost
-	// and items are left; Items is then their number, and the answer need only name further sites.
+	// and items are left; Items is then their number, and the answer need only name further sites. For a hedged Call it
+	// asks for one other site.
 	Spread
-	// Delegate a Map's item to another site, which answers with Finished or Failed [Invocation, Args, Site].
+	// Delegate a Map's item, or the second try of a hedged Call, to another site, which answers with Finished or Failed
+	// [Invocation, Args, Site].
 	Delegate
 	// SetTimer: fire it back as TimerFired at At, or after [Timer, At]. Timers are never taken back; those that have
 	// become pointless change nothing.
@@ -101,6 +113,14 @@ const (
 	Reply
 	// Abort: invocations under way are of no more use; cancel them. Given once, when the run ends early here.
 	Abort
+	// PassAbsence: tell another site that a source will have no value [Source, Err, Site]; see Absent.
+	PassAbsence
+	// Decline: tell the site that makes a source that a node does not need it [Source, Invocation.Node, Site]; see
+	// Declined.
+	Decline
+	// Withdraw: an invocation is of no more use [Invocation, Site, where it runs]. Cancel it; that it fails for this must
+	// not be answered.
+	Withdraw
 )
 
 // Command is one thing for the shell to do.
@@ -118,7 +138,8 @@ type Command struct {
 	Err        *fault.Error
 }
 
-// Timer names a timer of one run: the retry of an invocation, or the run's deadline when its Node is -1.
+// Timer names a timer of one run: the retry of an invocation; or the run's deadline when its Node is -1; or, when its Try
+// is negative, the moment when that try is late, see [Hedge].
 type Timer Invocation
 
 // DeadlineTimer is the run's own deadline; only the collector sets it.

@@ -20,6 +20,9 @@ import (
 //	  sq: {call: square, args: [$inc], retry: {max: 3, backoff: 100ms, cap: 5s}, timeout: 2s}
 //	  counts: {map: count, over: $files, args: [the function's further arguments]}
 //	  sum: {reduce: merge, over: $counts, initial: {}}
+//	  show: {call: show, args: [{$any: [$sq, $other]}], hedge: 0.95}
+//	  decode: {call: decode, args: [{$k_of: 2, $from: [$a, $b, $c]}]}
+//	  warn: {call: warn, args: [$sum], only_if: [{$when: $sum, field: [errors], greater: 0}]}
 //	outputs: {y: $sq}
 //
 // "$name" is the value of an input or node. Anything else is a constant, as value.FromJSON reads it: {$ref: key} is a
@@ -111,22 +114,36 @@ func (p *parser) node(i int, n *yaml.Node) {
 		node.Kind = Call
 		return
 	}
-	fields := p.fields(n, bad, "call", "map", "reduce", "over", "args", "retry", "timeout", "initial")
+	fields := p.fields(n, bad, "call", "map", "reduce", "over", "args", "only_if", "retry", "timeout", "hedge", "initial")
 	p.function(n, fields, node, bad)
 	if over := fields["over"]; node.Kind != Call {
-		from := unresolved
+		list := Arg{From: unresolved}
 		if over == nil {
 			bad(n, "a %s needs over: the list that it goes over", node.Kind)
 		} else {
-			from = p.reference(over, bad, "over")
+			list = p.edge(over, bad, "over")
 		}
-		node.Args = append(node.Args, Arg{From: from})
+		node.Args = append(node.Args, list)
 	} else if over != nil {
 		bad(over, "over is for map and reduce only: pass the value in args")
 	}
 	if args := fields["args"]; args != nil && p.is(args, yaml.SequenceNode, bad, "args", "a list of constants and $references") {
 		for _, a := range args.Content {
-			node.Args = append(node.Args, p.arg(a, bad, argName(node.Kind, len(node.Args))))
+			what := argName(node.Kind, len(node.Args))
+			if isEdge(a) {
+				node.Args = append(node.Args, p.edgeArgs(a, node, bad, what)...)
+				continue
+			}
+			node.Args = append(node.Args, p.arg(a, bad, what))
+		}
+	}
+	if guards := fields["only_if"]; guards != nil {
+		node.Args = append(node.Args, p.guards(guards, bad)...)
+	}
+	if hedge := fields["hedge"]; hedge != nil {
+		if err := hedge.Decode(&node.Hedge); err != nil || !(node.Hedge > 0 && node.Hedge < 1) {
+			bad(hedge, "hedge: expected a quantile between 0 and 1, such as 0.95, found %s", kindName(hedge))
+			node.Hedge = 0
 		}
 	}
 	if retry := fields["retry"]; retry != nil && p.is(retry, yaml.MappingNode, bad, "retry", "a mapping such as {max: 3, backoff: 100ms}") {

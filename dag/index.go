@@ -16,6 +16,7 @@ type index struct {
 	sinks       []int
 	needs       []int32
 	depth       []int32
+	routes      *routes // of a graph with joins or conditions, else nil
 }
 
 // newIndex derives the index of a graph that keeps the structural promises of Validate.
@@ -64,6 +65,9 @@ func newIndex(g *Graph) *index {
 			ix.sinks = append(ix.sinks, i)
 		}
 	}
+	if g.features()&Conditional != 0 {
+		ix.routes = newRoutes(g, ix)
+	}
 	return ix
 }
 
@@ -98,6 +102,36 @@ func (g *Graph) Needs(i int) int { return int(g.derived().needs[i]) }
 // Sinks lists the nodes that no other node consumes, whether or not they give an output, in ascending order. A run is
 // settled once they are. Do not write to the slice.
 func (g *Graph) Sinks() []int { return g.derived().sinks }
+
+// Linear reports whether a run of g has one path: at each moment at most one function runs, and each node sees what all
+// before it have done.
+func (g *Graph) Linear() bool {
+	for i := range g.Nodes {
+		if g.Nodes[i].Kind != Call || g.Nodes[i].Hedge > 0 {
+			return false
+		}
+	}
+	if g.derived().routes != nil {
+		return false
+	}
+	sources := make(map[int]bool)
+	for i := range g.Nodes {
+		clear(sources)
+		for _, a := range g.Nodes[i].Args {
+			if a.Const != nil {
+				continue
+			}
+			if from, ok := g.NodeOf(a.From); ok {
+				sources[from] = true
+			}
+		}
+		// The one before it in topological order, and no other.
+		if len(sources) > 1 || i > 0 && !sources[i-1] || i == 0 && len(sources) > 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // Depth is the length of the longest chain of nodes that leads to node i: 0 where its arguments are inputs and
 // constants.

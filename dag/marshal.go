@@ -69,21 +69,14 @@ func (g *Graph) document() *yaml.Node {
 
 func (g *Graph) nodeDocument(n *Node, known map[string]Source) *yaml.Node {
 	doc := mapping(n.Kind.String(), text(n.Function))
-	args := n.Args
 	if n.Kind != Call {
-		add(doc, "over", g.reference(args[0].From))
-		args = args[1:]
+		add(doc, "over", g.edgeDocument(n.Args[0], known))
 	}
-	if len(args) > 0 {
-		list := sequence()
-		for _, a := range args {
-			if a.Const != nil {
-				list.Content = append(list.Content, a.Const.node(known))
-			} else {
-				list.Content = append(list.Content, g.reference(a.From))
-			}
-		}
+	if list := g.argDocuments(n, known); len(list.Content) > 0 {
 		add(doc, "args", list)
+	}
+	if list := g.guardDocuments(n, known); len(list.Content) > 0 {
+		add(doc, "only_if", list)
 	}
 	if n.Initial != nil {
 		add(doc, "initial", n.Initial.node(known))
@@ -91,13 +84,16 @@ func (g *Graph) nodeDocument(n *Node, known map[string]Source) *yaml.Node {
 	if n.Retry != (Retry{}) {
 		retry := mapping()
 		if n.Retry.Max != 0 {
-			add(retry, "max", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(n.Retry.Max)})
+			add(retry, "max", number(n.Retry.Max))
 		}
 		addDuration(retry, "backoff", n.Retry.Backoff)
 		addDuration(retry, "cap", n.Retry.Cap)
 		add(doc, "retry", retry)
 	}
 	addDuration(doc, "timeout", n.Timeout)
+	if n.Hedge != 0 {
+		add(doc, "hedge", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!float", Value: strconv.FormatFloat(n.Hedge, 'g', -1, 64)})
+	}
 	return doc
 }
 
@@ -122,6 +118,10 @@ func mapping(pairs ...any) *yaml.Node {
 		add(n, pairs[i].(string), pairs[i+1].(*yaml.Node))
 	}
 	return n
+}
+
+func number(n int) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(n)}
 }
 
 // text makes a scalar that is read back as the very same text, and quotes it only where YAML could misread it.

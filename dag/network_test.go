@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/value"
 )
 
 // network runs one symbolic graph over several sites, with its owner and its client. Everything that is under way is in
@@ -27,6 +28,9 @@ type network struct {
 	credit   map[string]int // places that a Map's home was offered and has not used
 	trace    []string
 	problem  string
+
+	withdrawn int             // invocations that were taken back
+	takenBack map[string]bool // those of Maps, by home, invocation and place
 }
 
 // simSite is a site with its run; run is nil before the site takes part.
@@ -57,12 +61,14 @@ type parcel struct {
 	plan    *Plan              // what makes a run at a site that has none
 	frees   *string            // the place that an answer gives back, until it has
 	do      func(net *network) // anything else
+	inv     Invocation         // of an invocation, and of its answer
+	home    Site               // of the node of that
 }
 
 const simOwnerSite Site = -1
 
 func newNetwork(y *symbolic, sites int, seed uint64, losses, duplicates int) *network {
-	net := &network{y: y, rnd: rand.New(rand.NewPCG(seed, 0)), losses: losses, duplicate: duplicates, executed: map[string]int{}, credit: map[string]int{}}
+	net := &network{y: y, rnd: rand.New(rand.NewPCG(seed, 0)), losses: losses, duplicate: duplicates, executed: map[string]int{}, credit: map[string]int{}, takenBack: map[string]bool{}}
 	for range sites {
 		net.sites = append(net.sites, &simSite{alive: true})
 	}
@@ -216,15 +222,22 @@ func (net *network) deliver(p parcel) {
 			net.add(p)
 			return
 		}
-		site.run = NewRun(net.y.g, RunConfig{Self: p.to, Plan: *p.plan})
+		late := func(int, []value.Value, float64) (time.Duration, bool) { return time.Second, net.rnd.IntN(4) > 0 }
+		site.run = NewRun(net.y.g, RunConfig{Self: p.to, Plan: *p.plan, Late: late})
 		net.step(p.to, Event{Kind: Started})
 	}
 	if p.checked && p.epoch < site.run.Plan().Epoch {
 		return
 	}
+	if p.ev.Kind == Declined && p.epoch > site.run.Plan().Epoch {
+		net.add(p)
+		return
+	}
 	net.note("%d ← %s", p.to, p.what)
 	if p.frees != nil && *p.frees != "" {
-		net.credit[*p.frees]++
+		if !net.takenBack[fmt.Sprint(p.to, p.inv, p.from)] {
+			net.credit[*p.frees]++
+		}
 		*p.frees = ""
 	}
 	net.step(p.to, *p.ev)
@@ -250,12 +263,24 @@ func (net *network) step(at Site, ev Event) {
 				to = c.Site
 			}
 			net.check(at, run, c)
-			net.add(parcel{what: "invoke", from: at, to: to, do: func(net *network) { net.execute(at, to, c) }})
+			net.add(parcel{what: "invoke", from: at, to: to, inv: c.Invocation, home: at, do: func(net *network) { net.execute(at, to, c) }})
 		case Pass:
 			net.add(parcel{
 				what: fmt.Sprintf("pass %d from %d", c.Source, at), from: at, to: c.Site, epoch: epoch, checked: true,
 				ev: &Event{Kind: Arrived, Source: c.Source, Value: c.Value},
 			})
+		case PassAbsence:
+			net.add(parcel{
+				what: fmt.Sprintf("absence of %d from %d: %v", c.Source, at, c.Err), from: at, to: c.Site, epoch: epoch, checked: true,
+				ev: &Event{Kind: Absent, Source: c.Source, Err: c.Err},
+			})
+		case Decline:
+			net.add(parcel{
+				what: fmt.Sprintf("node %d declines %d", c.Invocation.Node, c.Source), from: at, to: c.Site, epoch: epoch, checked: true,
+				ev: &Event{Kind: Declined, Source: c.Source, Invocation: Invocation{Node: c.Invocation.Node}},
+			})
+		case Withdraw:
+			net.withdraw(at, c)
 		case PassFailure:
 			net.add(parcel{what: "failure", from: at, to: c.Site, epoch: epoch, checked: true, ev: &Event{Kind: NodeFailed, Err: c.Err}})
 		case Spread:
@@ -318,7 +343,22 @@ func (net *network) execute(home, at Site, c Command) {
 	}
 	clear(c.Args) // The shell may write to them.
 	frees := placeKey(home, n, at)
-	net.add(parcel{frees: &frees, what: fmt.Sprintf("answer %+v", c.Invocation), from: at, to: home, ev: ev})
+	net.add(parcel{inv: c.Invocation, home: home, frees: &frees, what: fmt.Sprintf("answer %+v", c.Invocation), from: at, to: home, ev: ev})
+}
+
+// withdraw takes an invocation back: it may not have begun, or end without an answer; a result may be on its way.
+func (net *network) withdraw(home Site, c Command) {
+	net.withdrawn++
+	if key := placeKey(home, c.Invocation.Node, c.Site); net.y.g.Nodes[c.Invocation.Node].Kind == Map {
+		net.credit[key]++ // The place is free for the home, and its answer, if there is one, frees nothing.
+		net.takenBack[fmt.Sprint(home, c.Invocation, c.Site)] = true
+	}
+	net.bag = slices.DeleteFunc(net.bag, func(p parcel) bool {
+		if p.inv != c.Invocation || p.home != home || p.inv.Try == 0 {
+			return false
+		}
+		return p.do != nil && net.rnd.IntN(4) > 0 || p.ev != nil && p.ev.Kind == Failed
+	})
 }
 
 // verify compares the answer with what it has to be; "" is right.
@@ -326,18 +366,43 @@ func (net *network) verify() string {
 	if net.problem != "" {
 		return net.problem
 	}
-	outputs, failing := net.y.expect()
-	if len(failing) > 0 {
-		if net.reply.Err == nil || !failing[net.reply.Err.Node] {
-			return fmt.Sprintf("got %v, want an error of one of %v", net.reply.Err, failing)
+	ends, origins := net.y.endings()
+	fails := false
+	for s := range Source(net.y.g.Sources()) {
+		fails = fails || ends[s].state == edgeFailed && net.y.g.gathers(s)
+	}
+	if wrong := net.checkValues(ends); wrong != "" {
+		return wrong
+	}
+	if fails {
+		if net.reply.Err == nil || !origins[net.reply.Err.Node] {
+			return fmt.Sprintf("got %v, want an error of one of %v", net.reply.Err, origins)
 		}
 		return ""
 	}
 	if net.reply.Err != nil {
 		return fmt.Sprintf("got an error: %v", net.reply.Err)
 	}
-	if got, want := showAll(net.reply.Outputs), showAll(outputs); got != want {
-		return fmt.Sprintf("got %s, want %s", got, want)
+	for i, o := range net.y.g.Outputs {
+		switch got := net.reply.Outputs[i]; {
+		case ends[o.From].state == edgeAbsent && !got.IsNull():
+			return fmt.Sprintf("output %s is %s, and its node is skipped", o.Name, show(got))
+		case net.y.g.derived().routes == nil && show(got) != show(ends[o.From].value):
+			return fmt.Sprintf("output %s is %s, want %s", o.Name, show(got), show(ends[o.From].value))
+		case ends[o.From].state == edgePresent && !net.isHeld(o.From, got):
+			return fmt.Sprintf("output %s is %s, which is nowhere", o.Name, show(got))
+		}
 	}
 	return ""
+}
+
+// isHeld reports whether a site has that value for a source.
+func (net *network) isHeld(s Source, v value.Value) bool {
+	return slices.ContainsFunc(net.sites, func(site *simSite) bool {
+		if site.run == nil {
+			return false
+		}
+		held, ok := site.run.Value(s)
+		return ok && show(held) == show(v)
+	})
 }

@@ -50,13 +50,21 @@ func drawGraph(t *rapid.T) *dag.Graph {
 		sources = append(sources, b.Input(inputName(t, i)))
 	}
 	inputs := slices.Clone(sources)
+	conditional := rapid.Bool().Draw(t, "conditional")
+	edge := func(label string) dag.Ref {
+		ref := rapid.SampledFrom(sources).Draw(t, label)
+		if conditional && rapid.IntRange(0, 2).Draw(t, "has a condition") == 0 {
+			ref = dag.When(ref, drawCondition(t, 0))
+		}
+		return ref
+	}
 	for i := range rapid.IntRange(1, 12).Draw(t, "nodes") {
 		name, function := fmt.Sprintf("%s-n%d", drawName(t, "node"), i), drawName(t, "function")
 		var args []any
 		var opts []dag.Option
 		for range rapid.IntRange(0, 4).Draw(t, "args") {
 			if len(sources) > 0 && rapid.Bool().Draw(t, "edge") {
-				args = append(args, rapid.SampledFrom(sources).Draw(t, "from"))
+				args = append(args, edge("from"))
 			} else {
 				args = append(args, drawConstant(t))
 			}
@@ -67,6 +75,15 @@ func drawGraph(t *rapid.T) *dag.Graph {
 		if rapid.Bool().Draw(t, "retries") {
 			opts = append(opts, dag.Retries(rapid.IntRange(0, dag.MaxRetries).Draw(t, "max"), time.Duration(rapid.Int64Min(0).Draw(t, "backoff"))))
 		}
+		if conditional && len(sources) > 0 {
+			for range rapid.IntRange(0, 2).Draw(t, "guards") {
+				if rapid.Bool().Draw(t, "after") {
+					opts = append(opts, dag.After(edge("guard")))
+				} else {
+					opts = append(opts, dag.OnlyIf(edge("guard"), drawCondition(t, 0)))
+				}
+			}
+		}
 		kind := rapid.SampledFrom([]dag.Kind{dag.Call, dag.Map, dag.Reduce}).Draw(t, "kind")
 		if len(sources) == 0 {
 			kind = dag.Call
@@ -76,14 +93,20 @@ func drawGraph(t *rapid.T) *dag.Graph {
 			if rapid.Bool().Draw(t, "initial") {
 				opts = append(opts, dag.Initial(drawConstant(t)))
 			}
-			sources = append(sources, b.Reduce(name, function, rapid.SampledFrom(sources).Draw(t, "list"), opts...))
+			sources = append(sources, b.Reduce(name, function, edge("list"), opts...))
 			continue
+		}
+		if rapid.Bool().Draw(t, "hedged") {
+			opts = append(opts, dag.Hedge(rapid.Float64Range(0.001, 0.999).Draw(t, "quantile")))
+		}
+		if conditional && kind == dag.Call && len(sources) > 0 && rapid.Bool().Draw(t, "joins") {
+			args = slices.Insert(args, rapid.IntRange(0, len(args)).Draw(t, "place"), any(drawJoin(t, sources)))
 		}
 		for _, o := range opts {
 			args = append(args, o)
 		}
 		if kind == dag.Map {
-			sources = append(sources, b.Map(name, function, rapid.SampledFrom(sources).Draw(t, "list"), args...))
+			sources = append(sources, b.Map(name, function, edge("list"), args...))
 		} else {
 			sources = append(sources, b.Call(name, function, args...))
 		}
@@ -93,10 +116,57 @@ func drawGraph(t *rapid.T) *dag.Graph {
 	}
 	b.Output("y", rapid.SampledFrom(sources).Draw(t, "output"))
 	g, err := b.Build()
+	if err != nil && strings.Contains(err.Error(), "can never run") {
+		t.Skip("a node with guards that exclude each other")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g
+}
+
+// drawJoin joins different sources, some with conditions.
+func drawJoin(t *rapid.T, sources []dag.Ref) dag.Joined {
+	refs := rapid.Permutation(sources).Draw(t, "joined")[:rapid.IntRange(1, len(sources)).Draw(t, "count")]
+	for i := range refs {
+		if rapid.IntRange(0, 2).Draw(t, "has a condition") == 0 {
+			refs[i] = dag.When(refs[i], drawCondition(t, 0))
+		}
+	}
+	if rapid.Bool().Draw(t, "any") {
+		return dag.Any(refs...)
+	}
+	return dag.KOf(rapid.IntRange(1, len(refs)).Draw(t, "k"), refs...)
+}
+
+// drawCondition draws one of any form.
+func drawCondition(t *rapid.T, depth int) dag.Condition {
+	form := 7
+	if depth == 2 {
+		form = 4
+	}
+	scalar := func() any {
+		return rapid.OneOf(rapid.Int64().AsAny(), rapid.Float64().AsAny(), rapid.String().AsAny(), rapid.SliceOf(rapid.Byte()).AsAny(),
+			rapid.SampledFrom([]any{"$in", "$$", "null", "true", int64(0), uint64(1 << 63)})).Draw(t, "compared with")
+	}
+	field := dag.Field(rapid.SliceOfN(rapid.StringN(1, 20, 100), 0, 3).Draw(t, "field")...)
+	switch rapid.IntRange(0, form).Draw(t, "form") {
+	case 0:
+		return field.Exists()
+	case 1:
+		return field.Equals(rapid.SampledFrom([]any{nil, true, false}).Draw(t, "compared with"))
+	case 2:
+		return field.NotEquals(scalar())
+	case 3:
+		return rapid.SampledFrom([]func(any) dag.Condition{field.Less, field.AtMost, field.Greater, field.AtLeast}).Draw(t, "op")(scalar())
+	case 4:
+		return field.Equals(scalar())
+	case 5:
+		return dag.Not(drawCondition(t, depth+1))
+	case 6:
+		return dag.AnyOf(drawCondition(t, depth+1), drawCondition(t, depth+1))
+	}
+	return dag.AllOf(drawCondition(t, depth+1))
 }
 
 // inputName is at first a name that constants hold behind a dollar.
@@ -181,7 +251,7 @@ func edges(g *dag.Graph) []string {
 			if a.Const != nil {
 				list = append(list, fmt.Sprintf("%x → %s.%d", a.Const.Wire, n.Name, j))
 			} else {
-				list = append(list, fmt.Sprintf("$%s → %s.%d", g.SourceName(a.From), n.Name, j))
+				list = append(list, fmt.Sprintf("$%s → %s.%d %v %v", g.SourceName(a.From), n.Name, j, a.When, a.Guard))
 			}
 		}
 	}

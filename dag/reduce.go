@@ -32,21 +32,21 @@ func (r *Run) beginReduce(n int) {
 	node := &r.g.Nodes[n]
 	list, err := r.values[node.Args[0].From].Elements()
 	if err != nil {
-		r.stop(r.locate(fault.From(err), Invocation{Node: n}))
+		r.fail(n, r.locate(fault.From(err), Invocation{Node: n}))
 		return
 	}
 	f := &fold{node: n, values: make([]value.Value, 0, len(list)+1)}
 	if node.Initial != nil {
 		v, err := node.Initial.Value()
 		if err != nil {
-			r.stop(r.locate(fault.From(err), Invocation{Node: n}))
+			r.fail(n, r.locate(fault.From(err), Invocation{Node: n}))
 			return
 		}
 		f.values = append(f.values, v)
 	}
 	f.values = append(f.values, list...)
 	if len(f.values) == 0 {
-		r.stop(r.locate(fault.New(fault.InvalidArgument,
+		r.fail(n, r.locate(fault.New(fault.InvalidArgument,
 			"reduce of an empty list needs an initial value: dag.Initial(x)"), Invocation{Node: n}))
 		return
 	}

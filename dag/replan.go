@@ -22,10 +22,13 @@ func (r *Run) replan(ev *Event) {
 	if r.collects() && !collected {
 		r.armDeadline()
 	}
-	if r.replyIfComplete() {
+	if r.collects() && !collected && r.failedOutput() || r.replyIfComplete() {
 		return
 	}
 	r.resend(ev)
+	if r.routing != nil {
+		r.reroute()
+	}
 	for n := range r.nodes {
 		nd := &r.nodes[n]
 		switch {
@@ -33,6 +36,13 @@ func (r *Run) replan(ev *Event) {
 			*nd = node{missing: nd.missing}
 		case nd.spread != nil:
 			nd.spread.lose(r, r.lost)
+		case nd.second != nil:
+			r.loseSecond(n)
+		case nd.flows && nd.missing > 0: // its producer may have moved
+			r.startOver(n)
+		}
+		if r.over() {
+			return
 		}
 	}
 	r.beginReady()
@@ -43,7 +53,7 @@ func (r *Run) replan(ev *Event) {
 // they may have been refused.
 func (r *Run) resend(ev *Event) {
 	for _, send := range ev.Resend {
-		if _, ok := r.Value(send.Source); ok {
+		if s := send.Source; s >= 0 && int(s) < len(r.held) && r.settled(s) {
 			r.passTo(send.To, send.Source, len(r.out))
 		}
 	}
@@ -54,8 +64,22 @@ func (r *Run) resend(ev *Event) {
 		}
 	}
 	for n := range r.nodes {
-		if s := r.g.NodeSource(n); r.held[s] && !known[s] && r.decides(n) {
+		if s := r.g.NodeSource(n); r.settled(s) && !known[s] && r.decides(n) {
 			r.pass(s)
 		}
 	}
+}
+
+// failedOutput ends the run where a site that has become the collector knows of a failure that it cannot do without.
+func (r *Run) failedOutput() bool {
+	if r.routing == nil {
+		return false
+	}
+	for s := range r.routing.absent {
+		if err := r.routing.absent[s].err; err != nil && r.gathers(Source(s)) {
+			r.stop(err)
+			return true
+		}
+	}
+	return false
 }

@@ -20,7 +20,7 @@ const (
 //	                          ┌──────TimerFired────── backingOff
 //	                          ▼                           ▲
 //	waiting ──it begins──▶ running ──Failed, tries left───┘
-//	   ▲                    │ │ └────Failed, none left──▶ the run stops
+//	   ▲                    │ │ └────Failed, none left──▶ the node fails
 //	   └──its place is lost─┘ └──────Finished──▶ settled
 //
 // An item of a Map goes back to waiting when its timer fires: it needs a place again. And a result may come from any
@@ -28,6 +28,7 @@ const (
 type task struct {
 	state taskState
 	try   int32 // the last one that was sent; 0 before the first
+	extra int32 // how many of the tries were second ones: they do not count against the retries
 }
 
 type taskState uint8
@@ -48,19 +49,20 @@ func (t *task) fails(try int) bool { return t.state == running && try == int(t.t
 // due reports whether a timer for try is the one that the task waits for.
 func (t *task) due(try int) bool { return t.state == backingOff && try == int(t.try)+1 }
 
-// retry follows a failed try with a timer for the next one, or with the end of the run.
+// retry follows a failed try with a timer for the next one, or with the end of the node.
 func (r *Run) retry(t *task, inv Invocation, err *fault.Error) {
 	if err == nil {
 		err = fault.New(fault.Internal, "the function failed without a reason")
 	}
 	p := r.g.Nodes[inv.Node].Retry
-	if inv.Try > p.Max || !repeatable(err) {
-		r.stop(r.locate(err, inv))
+	if int(t.try-t.extra) > p.Max || !repeatable(err) {
+		t.state = settled
+		r.fail(inv.Node, r.locate(err, inv))
 		return
 	}
 	t.state = backingOff
 	next := inv
-	next.Try++
+	next.Try = int(t.try) + 1
 	r.emit(Command{Kind: SetTimer, Timer: Timer(next), At: r.now.Add(p.pause(r.cfg.Seed, inv, err.RetryAfter))})
 }
 
@@ -71,7 +73,9 @@ func repeatable(err *fault.Error) bool {
 	case fault.InvalidArgument, fault.InvalidName, fault.InvalidKey, fault.InvalidDAG, fault.InvalidModule,
 		fault.WrongArity, fault.WrongType, fault.TooLarge, fault.UnknownFunction, fault.UnknownDAG,
 		fault.DepthExceeded, fault.Unauthorized, fault.Unsupported, fault.NativeNeedsExecutor,
-		fault.Cancelled, fault.ExecutorCrashed:
+		fault.Cancelled, fault.ExecutorCrashed,
+		fault.TxnConflict, fault.SnapshotLost, fault.DependencyLost, // the whole run begins anew
+		fault.TxnCrossShard, fault.Fenced:
 		return false
 	}
 	return !err.Final

@@ -13,6 +13,9 @@ type RunConfig struct {
 	Plan     Plan
 	Deadline time.Time // the zero time is none
 	Seed     uint64    // varies the jitter of backoffs; a site may use the same for all its runs
+	// Late tells how long a quantile of the run times of a node's function is, for these arguments, or false where too few
+	// are known. It is asked for hedged nodes, within Step; nil hedges nothing.
+	Late func(node int, args []value.Value, quantile float64) (time.Duration, bool)
 }
 
 // Run is one site's part of one run: a step machine. Not safe for concurrent use.
@@ -27,6 +30,7 @@ type Run struct {
 	values  []value.Value // by source
 	held    []bool        // by source: whether values has it
 	nodes   []node
+	routing *routing      // of a graph with joins or conditions, else nil
 	args    []value.Value // room for the arguments of the next invocations
 	awaited int           // sources that a collector gathers and that are not held here
 	lost    []Site
@@ -44,9 +48,11 @@ type Run struct {
 type node struct {
 	task            // of a Call
 	begun   bool    // its arguments were there, and it is decided here
+	flows   bool    // one of them was only a stream so far
 	missing int32   // arguments whose source is not held here
 	spread  *spread // of a Map that has begun
 	fold    *fold   // of a Reduce that has begun
+	second  *second // of a Call that was found late
 }
 
 // NewRun makes the part of a run that happens at cfg.Self. g must be validated.
@@ -56,6 +62,9 @@ func NewRun(g *Graph, cfg RunConfig) *Run {
 		values: make([]value.Value, g.Sources()),
 		held:   make([]bool, g.Sources()),
 		nodes:  make([]node, len(g.Nodes)),
+	}
+	if rt := g.derived().routes; rt != nil {
+		r.routing = newRouting(g, rt)
 	}
 	room := 0
 	for n := range g.Nodes {
@@ -99,8 +108,16 @@ func (r *Run) Step(now time.Time, ev Event, cmds []Command) []Command {
 func (r *Run) step(ev *Event) {
 	switch ev.Kind {
 	case Arrived:
-		if s := ev.Source; s >= 0 && int(s) < len(r.held) && !r.held[s] {
+		if s := ev.Source; s >= 0 && int(s) < len(r.held) && !r.settled(s) {
 			r.hold(s, ev.Value)
+		}
+	case Absent:
+		if s := ev.Source; r.routing != nil && s >= 0 && int(s) < len(r.held) && !r.settled(s) {
+			r.miss(s, ev.Err)
+		}
+	case Declined:
+		if s := ev.Source; s >= 0 && int(s) < len(r.held) {
+			r.declined(s, ev.Invocation.Node)
 		}
 	case Started:
 		r.started = true
@@ -110,11 +127,17 @@ func (r *Run) step(ev *Event) {
 	case Failed:
 		r.failed(ev)
 	case Offered:
-		if n := ev.Invocation.Node; r.open(n) && r.nodes[n].spread != nil {
+		switch n := ev.Invocation.Node; {
+		case !r.open(n):
+		case r.nodes[n].spread != nil:
 			r.nodes[n].spread.offered(r, ev.Offers)
+		default:
+			r.hedge(n, ev.Offers)
 		}
 	case NodeFailed:
 		r.nodeFailed(ev.Err)
+	case Flowing:
+		r.flowing(ev.Source, ev.Nodes)
 	case TimerFired:
 		r.timerFired(ev.Timer)
 	case Cancelled:
@@ -122,11 +145,12 @@ func (r *Run) step(ev *Event) {
 	}
 }
 
-// Held lists the sources whose values are at this site, in ascending order: what the site reports for a recovery.
+// Held lists the sources whose values are at this site, or of which it is known here that they have none, in ascending
+// order: what the site reports for a recovery.
 func (r *Run) Held() []Source {
 	var out []Source
-	for s, held := range r.held {
-		if held {
+	for s := range r.held {
+		if r.settled(Source(s)) {
 			out = append(out, Source(s))
 		}
 	}
@@ -157,7 +181,8 @@ func (r *Run) decides(n int) bool { return r.plan.decides(r.cfg.Self, n) }
 
 // open reports whether n is a node that is decided here and has no value yet.
 func (r *Run) open(n int) bool {
-	return n >= 0 && n < len(r.nodes) && r.decides(n) && !r.held[r.g.NodeSource(n)]
+	return n >= 0 && n < len(r.nodes) && r.decides(n) && !r.settled(r.g.NodeSource(n)) &&
+		(r.routing == nil || !r.routing.cancelled[n])
 }
 
 // hold takes in the value of a source, whether it arrived or was made here, and starts what waited for it. The first
@@ -173,8 +198,14 @@ func (r *Run) hold(s Source, v value.Value) {
 	if n, ok := r.g.NodeOf(s); ok {
 		r.nodes[n].spread, r.nodes[n].fold = nil, nil
 		if r.decides(n) {
-			r.pass(s)
+			if r.pass(s); r.routing != nil {
+				r.declineRest(n)
+			}
 		}
+	}
+	if r.routing != nil {
+		r.route(s)
+		return
 	}
 	for _, c := range r.g.Consumers(s) {
 		to := &r.nodes[c.Node]
@@ -212,12 +243,23 @@ func (r *Run) passTo(site Site, s Source, from int) {
 			return
 		}
 	}
+	if !r.held[s] {
+		r.emit(Command{Kind: PassAbsence, Source: s, Err: r.routing.absent[s].err, Site: site})
+		return
+	}
 	r.emit(Command{Kind: Pass, Source: s, Value: r.values[s], Site: site})
 }
 
 // beginReady begins every node that can.
 func (r *Run) beginReady() {
 	for n := range r.nodes {
+		if r.routing != nil {
+			r.reconsider(n)
+			if r.over() {
+				return
+			}
+			continue
+		}
 		if r.nodes[n].missing == 0 {
 			r.begin(n)
 			if r.over() {
@@ -245,30 +287,41 @@ func (r *Run) begin(n int) {
 
 // invoke makes the next try of a Call.
 func (r *Run) invoke(n int) {
-	args := r.room(len(r.g.Nodes[n].Args), 1)
+	args := r.room(r.g.Nodes[n].Arity(), 1)
 	if !r.arguments(n, args) {
 		return
 	}
 	t := &r.nodes[n].task
 	t.state = running
 	t.try++
-	r.emit(Command{Kind: Invoke, Invocation: Invocation{Node: n, Try: int(t.try)}, Args: args, Site: r.cfg.Self})
+	inv := Invocation{Node: n, Try: int(t.try)}
+	r.emit(Command{Kind: Invoke, Invocation: inv, Args: args, Site: r.cfg.Self})
+	r.armHedge(inv, args)
 }
 
-// arguments fills args with those of a node. It stops the run where a constant does not parse.
+// arguments fills args with those of a node; an absent one is null. It ends the node where a constant does not parse.
 func (r *Run) arguments(n int, args []value.Value) bool {
+	node := &r.g.Nodes[n]
+	j := 0 // in node.Args
 	for i := range args {
-		a := &r.g.Nodes[n].Args[i]
-		if a.Const == nil {
-			args[i] = r.values[a.From]
-			continue
+		a := &node.Args[j]
+		var v value.Value
+		var err error
+		switch {
+		case node.joins(j):
+			v, err = r.joinArgument(n)
+			j += node.Join.Count - 1
+		case a.Const != nil:
+			v, err = a.Const.Value()
+		case r.routing == nil || r.routing.of(n)[j] == edgePresent:
+			v = r.values[a.From]
 		}
-		v, err := a.Const.Value()
 		if err != nil {
-			r.stop(r.locate(fault.From(err), Invocation{Node: n}))
+			r.fail(n, r.locate(fault.From(err), Invocation{Node: n}))
 			return false
 		}
 		args[i] = v
+		j++
 	}
 	return true
 }
@@ -292,7 +345,7 @@ func (r *Run) finished(ev *Event) {
 	}
 	switch nd := &r.nodes[n]; r.g.Nodes[n].Kind {
 	case Call:
-		if ev.Site == r.cfg.Self && ev.Invocation.Item == 0 && nd.accepts(ev.Invocation.Try) {
+		if r.callFinished(ev) {
 			nd.state = settled
 			r.hold(r.g.NodeSource(n), ev.Value)
 		}
@@ -310,7 +363,8 @@ func (r *Run) failed(ev *Event) {
 	}
 	switch nd := &r.nodes[n]; r.g.Nodes[n].Kind {
 	case Call:
-		if ev.Site == r.cfg.Self && ev.Invocation.Item == 0 && nd.fails(ev.Invocation.Try) {
+		if r.callFailed(ev) {
+			r.dryUp(n)
 			r.retry(&nd.task, ev.Invocation, ev.Err)
 		}
 	case Map:
@@ -331,7 +385,11 @@ func (r *Run) timerFired(t Timer) {
 	}
 	switch nd := &r.nodes[n]; r.g.Nodes[n].Kind {
 	case Call:
-		if t.Item == 0 && nd.due(t.Try) {
+		switch {
+		case t.Item != 0:
+		case t.Try < 0:
+			r.late(n, -t.Try)
+		case nd.due(t.Try):
 			r.invoke(n)
 		}
 	case Map:

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/fn"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -22,7 +23,9 @@ import (
 //	call a f x 7                                                arrive x 5
 //	map m f x k retries=1                                       finish a out         a's try 1, or a/2, m.3/1
 //	reduce r f m initial=z                                      fail a function_error [final] [after=2s]
-//	output y r                                                  offer m 0:2 1:1      site:items
+//	call j f any=a,m k 2of=…   when=a:equals:k  only-if=a       absent a [function_error] · declined a j · flowing a b
+//	call h f a hedge=0.9     run … late=2s                      offer m 0:2 1:1      site:items
+//	output y r                                                  timer a/-1           a/1 is late
 //	----                                                        timer a/2 · deadline · cancel · at 3s · held
 //	                                                            failed-elsewhere a function_error
 //	                                                            replan epoch=1 homes=0,0 lost=1 resend=a:2 known=a done=a
@@ -77,6 +80,9 @@ func (s *script) begin(d *datadriven.TestData) string {
 			}
 		case "collector":
 			cfg.Plan.Collector = s.site(a.Vals[0])
+		case "late":
+			d := s.duration(a.Vals[0])
+			cfg.Late = func(int, []value.Value, float64) (time.Duration, bool) { return d, true }
 		case "deadline":
 			cfg.Deadline = scriptEpoch.Add(s.duration(a.Vals[0]))
 		default:
@@ -153,6 +159,17 @@ func (s *script) event(w []string) Event {
 	case "failed-elsewhere":
 		ev.Kind, ev.Err = NodeFailed, fault.New(fault.Code(w[2]), "it broke there")
 		ev.Err.Node = w[1]
+	case "absent":
+		if ev.Kind, ev.Source = Absent, s.source(w[1]); len(w) > 2 {
+			ev.Err = fault.New(fault.Code(w[2]), "it broke there").With(func(e *fault.Error) { e.Node = w[1] })
+		}
+	case "flowing":
+		ev.Kind, ev.Source = Flowing, s.source(w[1])
+		for _, name := range strings.Split(w[2], ",") {
+			ev.Nodes = append(ev.Nodes, s.invocation(name).Node)
+		}
+	case "declined":
+		ev.Kind, ev.Source, ev.Invocation = Declined, s.source(w[1]), s.invocation(w[2])
 	case "timer":
 		ev.Kind, ev.Timer = TimerFired, Timer(s.invocation(w[1]))
 	case "deadline":
@@ -218,6 +235,16 @@ func (s *script) command(c Command) string {
 		return fmt.Sprintf("timer %s at %v", s.name(Invocation(c.Timer)), c.At.Sub(scriptEpoch).Round(time.Millisecond))
 	case Abort:
 		return "abort"
+	case PassAbsence:
+		text := fmt.Sprintf("pass-absence of %s to %d", s.g.SourceName(c.Source), c.Site)
+		if c.Err != nil {
+			text += ": " + showFault(c.Err)
+		}
+		return text
+	case Decline:
+		return fmt.Sprintf("decline %s for %s at %d", s.g.SourceName(c.Source), s.g.Nodes[c.Invocation.Node].Name, c.Site)
+	case Withdraw:
+		return fmt.Sprintf("withdraw %s at %d", s.name(c.Invocation), c.Site)
 	case Reply:
 		if c.Err != nil {
 			return "reply " + showFault(c.Err)
@@ -353,7 +380,41 @@ func argumentOf(t *testing.T, refs map[string]Ref, text string) any {
 	if !ok {
 		return valueOf(text)
 	}
+	edge := func(text string) Ref { // a, or a:greater:k
+		parts := strings.Split(text, ":")
+		ref := refs[parts[0]]
+		if len(parts) == 1 {
+			return ref
+		}
+		for op, name := range opNames {
+			if name == parts[1] {
+				return When(ref, Field().with(op, valueOf(parts[2])))
+			}
+		}
+		t.Fatalf("no condition %q", text)
+		return ref
+	}
+	edges := func() (refs []Ref) {
+		for _, e := range strings.Split(val, ",") {
+			refs = append(refs, edge(e))
+		}
+		return refs
+	}
 	switch key {
+	case "any":
+		return Any(edges()...)
+	case "1of", "2of", "3of":
+		return KOf(int(key[0]-'0'), edges()...)
+	case "when":
+		return edge(val)
+	case "only-if":
+		return After(edge(val))
+	case "hedge":
+		q, err := strconv.ParseFloat(val, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Hedge(q)
 	case "initial":
 		return Initial(valueOf(val))
 	case "retries": // retries=3:1s:30s
@@ -403,6 +464,13 @@ func show(v value.Value) string {
 	}
 	if text, err := value.As[string](v); err == nil {
 		return text
+	}
+	if parts, err := value.As[[]fn.Part](v); err == nil && len(parts) > 0 {
+		var out []string
+		for _, p := range parts {
+			out = append(out, fmt.Sprintf("%d:%s", p.Index, show(p.Value)))
+		}
+		return "<" + strings.Join(out, " ") + ">"
 	}
 	vs, err := v.Elements()
 	if err != nil {

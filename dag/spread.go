@@ -21,25 +21,28 @@ type spread struct {
 	elems   []value.Value
 	results []value.Value
 	items   []item
-	open    int // items without a result
+	open    int                // items without a result
+	seconds map[int]itemSecond // second tries that are out, by item
+	late    []int              // items that want one
 }
 
 // item is one element's invocation.
 type item struct {
 	task
-	out   bool  // a try of it occupies a place, even if an earlier try has given the result meanwhile
-	place int32 // the one that it occupies
+	out    bool  // a try of it occupies a place, even if an earlier try has given the result meanwhile
+	place  int32 // the one that it occupies
+	outTry int32 // the one that is out; a second one has a higher number
 }
 
 // beginMap splits the list, which is present, and asks for places.
 func (r *Run) beginMap(n int) {
-	args := make([]value.Value, len(r.g.Nodes[n].Args))
+	args := make([]value.Value, r.g.Nodes[n].Arity())
 	if !r.arguments(n, args) {
 		return
 	}
 	elems, err := args[0].Elements()
 	if err != nil {
-		r.stop(r.locate(fault.From(err), Invocation{Node: n}))
+		r.fail(n, r.locate(fault.From(err), Invocation{Node: n}))
 		return
 	}
 	if len(elems) == 0 {
@@ -67,6 +70,7 @@ func (m *spread) offered(r *Run, offers []Offer) {
 		m.places[m.join(o)].credit += o.Items
 	}
 	m.dispatch(r)
+	m.hedgeLate(r)
 }
 
 // dispatch uses all credit there is: the places take turns, so that a short list spreads over them. Each takes its own
@@ -93,7 +97,16 @@ func (m *spread) send(r *Run, p int, steal bool) bool {
 	it, to := &m.items[i], &m.places[p]
 	it.state, it.out, it.place = running, true, int32(p)
 	it.try++
+	it.outTry = it.try
 	to.credit--
+	args := m.emit(r, i, p)
+	r.armHedge(Invocation{Node: m.node, Item: i + 1, Try: int(it.try)}, args)
+	return true
+}
+
+// emit sends the last try of an item to a place; it gives the arguments.
+func (m *spread) emit(r *Run, i, p int) []value.Value {
+	it, to := &m.items[i], &m.places[p]
 	args := r.room(len(m.args), min(m.queued+1, 64))
 	args[0] = m.elems[i]
 	copy(args[1:], m.args[1:])
@@ -102,7 +115,7 @@ func (m *spread) send(r *Run, p int, steal bool) bool {
 		kind = Invoke
 	}
 	r.emit(Command{Kind: kind, Invocation: Invocation{Node: m.node, Item: i + 1, Try: int(it.try)}, Args: args, Site: to.site})
-	return true
+	return args
 }
 
 // enqueue puts an item in line again.
@@ -112,19 +125,24 @@ func (m *spread) enqueue(i int) {
 }
 
 // returned finds the item that an answer is about and frees its place, if it is the answer that the place owed. It is
-// nil where the answer comes from no place of this Map.
-func (m *spread) returned(ev *Event) (i int, it *item, freed bool) {
+// nil where the answer comes from no place of this Map; freed is -1 where it frees none.
+func (m *spread) returned(ev *Event) (i int, it *item, freed int) {
 	i = ev.Invocation.Item - 1
 	if i < 0 || i >= len(m.items) || m.find(ev.Site) < 0 {
-		return 0, nil, false
+		return 0, nil, -1
 	}
 	it = &m.items[i]
-	if p := &m.places[it.place]; it.out && p.site == ev.Site && ev.Invocation.Try == int(it.try) {
+	if p := &m.places[it.place]; it.out && p.site == ev.Site && ev.Invocation.Try == int(it.outTry) {
 		it.out = false
 		p.credit++
-		freed = true
+		return i, it, int(it.place)
 	}
-	return i, it, freed
+	if s, hedged := m.seconds[i]; hedged && m.places[s.place].site == ev.Site && ev.Invocation.Try == int(s.try) {
+		delete(m.seconds, i)
+		m.places[s.place].credit++
+		return i, it, int(s.place)
+	}
+	return i, it, -1
 }
 
 func (m *spread) finished(r *Run, ev *Event) {
@@ -137,6 +155,9 @@ func (m *spread) finished(r *Run, ev *Event) {
 			m.drop(i)
 		}
 		it.state = settled
+		if r.g.Nodes[m.node].Hedge > 0 {
+			m.settle(r, i)
+		}
 		m.results[i] = ev.Value
 		m.open--
 		if m.open == 0 {
@@ -144,26 +165,39 @@ func (m *spread) finished(r *Run, ev *Event) {
 			return
 		}
 	}
-	if freed {
-		m.send(r, int(it.place), true)
+	m.dispatchFreed(r, freed)
+}
+
+// dispatchFreed uses the place that an answer has freed; and what second tries have given back with it.
+func (m *spread) dispatchFreed(r *Run, freed int) {
+	switch {
+	case r.g.Nodes[m.node].Hedge > 0:
+		m.dispatch(r)
+		m.hedgeLate(r)
+	case freed >= 0:
+		m.send(r, freed, true)
 	}
 }
 
 func (m *spread) failed(r *Run, ev *Event) {
-	_, it, freed := m.returned(ev)
-	if !freed {
+	i, it, freed := m.returned(ev)
+	if freed < 0 {
 		return
 	}
-	if it.fails(ev.Invocation.Try) {
+	if _, hedged := m.seconds[i]; it.state == running && !it.out && !hedged {
 		r.retry(&it.task, ev.Invocation, ev.Err)
-		if r.over() {
+		if r.over() || !r.open(m.node) {
 			return
 		}
 	}
-	m.send(r, int(it.place), true)
+	m.dispatchFreed(r, freed)
 }
 
 func (m *spread) timerFired(r *Run, t Timer) {
+	if t.Try < 0 {
+		m.itemLate(r, t.Item-1, -t.Try)
+		return
+	}
 	if i := t.Item - 1; i >= 0 && i < len(m.items) && m.items[i].due(t.Try) {
 		m.enqueue(i)
 		m.dispatch(r)
@@ -180,12 +214,24 @@ func (m *spread) lose(r *Run, lost []Site) {
 	}
 	for i := range m.items {
 		it := &m.items[i]
+		s, hedged := m.seconds[i]
+		if hedged && m.places[s.place].gone {
+			delete(m.seconds, i)
+			hedged = false
+			if it.state == running && !it.out {
+				m.enqueue(i)
+			}
+		}
 		if !it.out || !m.places[it.place].gone {
 			continue
 		}
 		it.out = false
-		if it.state == running {
-			it.try--
+		if it.state == running && !hedged {
+			if it.try == it.outTry {
+				it.try--
+			} else {
+				it.extra++ // Its number was followed by that of a second try.
+			}
 			m.enqueue(i)
 		}
 	}

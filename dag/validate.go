@@ -50,7 +50,13 @@ func (g *Graph) seal(f *faults) error {
 		if len(g.Nodes[i].Args) == 0 {
 			g.Nodes[i].Args = nil
 		}
+		for j := range g.Nodes[i].Args {
+			if when := g.Nodes[i].Args[j].When; when != nil {
+				when.normalize()
+			}
+		}
 	}
+	g.Requires = g.features()
 	g.index = newIndex(g)
 	return nil
 }
@@ -132,12 +138,12 @@ func (g *Graph) checkNode(f *faults, i int, taken map[string]string, used []bool
 	switch n.Kind {
 	case Call:
 	case Map:
-		if len(n.Args) == 0 {
+		if len(n.Params()) == 0 {
 			bad("a map needs the list that it goes over")
 		}
 	case Reduce:
-		if len(n.Args) != 1 {
-			bad("a reduce takes the list that it goes over and nothing else, got %d arguments", len(n.Args))
+		if len(n.Params()) != 1 {
+			bad("a reduce takes the list that it goes over and nothing else, got %d arguments", len(n.Params()))
 		}
 	default:
 		bad("kind %d is none of call, map and reduce", n.Kind)
@@ -166,6 +172,7 @@ func (g *Graph) checkNode(f *faults, i int, taken map[string]string, used []bool
 			used[a.From] = true
 		}
 	}
+	g.checkRoutes(f, i)
 	if n.Initial != nil {
 		if n.Kind != Reduce {
 			bad("an initial value is for a reduce only")
@@ -186,6 +193,7 @@ func (g *Graph) checkNode(f *faults, i int, taken map[string]string, used []bool
 
 // checkSize adds a fault if g is too large once encoded.
 func (g *Graph) checkSize(f *faults) {
+	g.Requires = g.features()
 	if size := len(Encode(g)); size > MaxSize {
 		f.graph(fault.InvalidDAG, "it has %d bytes encoded: at most %d are allowed; pass large constants as inputs or as references", size, MaxSize)
 	}
