@@ -45,14 +45,14 @@ func TestFlood(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	c.policy.Wait()
-	c.check(t)
+	c.decided()
+	c.inspect(t)
 	// A reservation that fails is counted for a moment, by each goroutine at most one.
 	if got := most.Load(); got > c.limits.hard+8*c.limits.entry {
 		t.Fatalf("%d bytes at one time, the limit is %d", got, c.limits.hard)
 	}
 	if q := c.queued.Load(); q != 0 {
-		t.Fatalf("%d Sets in ristretto's buffer after Wait", q)
+		t.Fatalf("%d Sets in ristretto's buffers after Wait", q)
 	}
 	st := c.Stats()
 	if st.Bytes > c.limits.hard || st.Bytes < c.limits.soft/2 {
@@ -70,7 +70,7 @@ func TestFlood(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c.policy.Wait()
+		c.decided()
 		return c.Contains(key)
 	})
 }
@@ -82,17 +82,48 @@ func (n endless) Get(_ context.Context, key kvs.Key) (kvs.Entry, error) {
 	return kvs.Entry{Key: key, Value: value.MustOf(make([]byte, n)), Revision: 1, Written: time.Unix(1, 0)}, nil
 }
 
-func (endless) Put(context.Context, kvs.Key, value.Value, kvs.PutOptions) (kvs.Revision, error) {
-	return 2, nil
-}
-
-func (endless) Delete(context.Context, kvs.Key, kvs.Revision) error { return nil }
-
-func (endless) Watch(ctx context.Context, _ kvs.Key) (<-chan kvs.Entry, error) {
-	out := make(chan kvs.Entry)
-	context.AfterFunc(ctx, func() { close(out) })
+func (n endless) GetMany(ctx context.Context, keys []kvs.Key) ([]kvs.Entry, error) {
+	out := make([]kvs.Entry, len(keys))
+	for i, key := range keys {
+		out[i], _ = n.Get(ctx, key)
+	}
 	return out, nil
 }
+
+func (n endless) Current(ctx context.Context, key kvs.Key) (kvs.Entry, error) { return n.Get(ctx, key) }
+
+func (endless) WriteMany(_ context.Context, writes []kvs.Write, _ kvs.Fence) ([]kvs.Result, error) {
+	out := make([]kvs.Result, len(writes))
+	for i := range out {
+		out[i].Revision = writes[i].Expect + 1
+	}
+	return out, nil
+}
+
+func (endless) Commit(context.Context, []kvs.Write, []kvs.Check, kvs.Fence) ([]kvs.Revision, error) {
+	return nil, errDown
+}
+
+func (endless) Slot(kvs.Key) int { return 0 }
+
+func (endless) Follow(context.Context) (kvs.Feed, error) {
+	return &silence{changes: make(chan kvs.Push)}, nil
+}
+
+func (endless) News(context.Context, []kvs.Held, kvs.Mark) ([]kvs.Entry, kvs.Mark, error) {
+	return nil, kvs.Mark{}, nil
+}
+
+// silence is a feed of a store in which nothing changes.
+type silence struct {
+	changes chan kvs.Push
+	once    sync.Once
+}
+
+func (*silence) Add(...kvs.Key) error       { return nil }
+func (*silence) Remove(kvs.Key)             {}
+func (s *silence) Changes() <-chan kvs.Push { return s.changes }
+func (s *silence) Close()                   { s.once.Do(func() { close(s.changes) }) }
 
 // TestMemory measures what the cache makes the heap grow by when it is full of versions of one size.
 func TestMemory(t *testing.T) {
@@ -108,19 +139,20 @@ func TestMemory(t *testing.T) {
 			}
 			before := heap()
 			c := start(t, endless(size), maxBytes)
+			empty := heap() - before
 			for i := range 2 * maxBytes / (size + overhead) {
 				if _, err := c.Get(t.Context(), kvs.Key(fmt.Sprintf("key number %d", i))); err != nil {
 					t.Fatal(err)
 				}
 				if i%1000 == 0 {
-					c.policy.Wait()
+					c.decided()
 				}
 			}
-			c.policy.Wait()
-			c.check(t)
+			c.decided()
+			c.inspect(t)
 			grown, st := heap()-before, c.Stats()
-			t.Logf("heap %d KiB, counted %d KiB, %d versions of %d bytes: %d bytes beside each payload", grown>>10, st.Bytes>>10, st.Entries, size,
-				grown/int64(st.Entries)-int64(size))
+			t.Logf("heap %d KiB, %d KiB of it without a version, counted %d KiB, %d versions of %d bytes: %d bytes beside each payload",
+				grown>>10, empty>>10, st.Bytes>>10, st.Entries, size, (grown-empty)/int64(st.Entries)-int64(size))
 			if st.Bytes < c.limits.soft*9/10 {
 				t.Fatalf("%d bytes counted: not full", st.Bytes)
 			}
@@ -147,8 +179,8 @@ func TestLargeValuesPassThrough(t *testing.T) {
 			t.Fatalf("%d bytes, %v", v.Size(), err)
 		}
 	}
-	if c.Contains("k") || s.gets.Load() != 3 {
+	if c.Contains("k") || s.gets.Load() > 3 {
 		t.Fatalf("a value of %d bytes is cached (%d reads)", len(big), s.gets.Load())
 	}
-	c.check(t)
+	c.inspect(t)
 }

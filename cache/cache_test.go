@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -37,7 +39,7 @@ func TestReadThrough(t *testing.T) {
 	if st.Hits != 101 || st.Misses != 1 || st.Reads != 1 || st.Entries != 1 || st.Bytes < overhead {
 		t.Fatalf("%+v", st)
 	}
-	c.check(t)
+	c.inspect(t)
 }
 
 func TestKindsSurvive(t *testing.T) {
@@ -124,7 +126,7 @@ func TestWriteThrough(t *testing.T) {
 	if err := c.Delete(t.Context(), "k"); err != nil {
 		t.Fatal(err)
 	}
-	c.check(t)
+	c.inspect(t)
 }
 
 func TestBadKeys(t *testing.T) {
@@ -143,6 +145,8 @@ func TestConfig(t *testing.T) {
 	wantCode(t, err, fault.InvalidArgument)
 	s := newStage(t)
 	_, err = New(Config{Store: s, MaxBytes: 1})
+	wantCode(t, err, fault.InvalidArgument)
+	_, err = New(Config{Store: s, IdleAfter: -1})
 	wantCode(t, err, fault.InvalidArgument)
 	s.refuse.Store(true)
 	_, err = New(Config{Store: s})
@@ -178,29 +182,27 @@ func TestCollision(t *testing.T) {
 			wantInt(t, c, kvs.Key(fmt.Sprint(i)), -i)
 		}
 	}
-	c.check(t)
+	c.inspect(t)
 }
 
-func TestFailedPutDropsWhatWasHeld(t *testing.T) {
+// TestLostAnswer: a write whose answer is lost is looked for, and counts once.
+func TestLostAnswer(t *testing.T) {
 	s := newStage(t)
 	c := start(t, s, 0)
 	put(t, s, "k", 1)
 	wantInt(t, c, "k", 1)
-	// The write arrives, its acknowledgement does not, and the push is late.
-	pushed := make(chan struct{})
-	defer close(pushed)
-	s.set(func() {
-		s.push = func(kvs.Entry) { <-pushed }
-		s.put = func(_ kvs.Key, plain func() (kvs.Revision, error)) (kvs.Revision, error) {
-			if _, err := plain(); err != nil {
-				t.Error(err)
-			}
-			return 0, errDown
-		}
-	})
-	_, err := c.Put(t.Context(), "k", value.MustOf(2))
-	wantCode(t, err, fault.Unavailable)
+	s.deaf.Store(true)
+	done := make(chan error, 1)
+	go func() { _, err := c.Put(context.Background(), "k", value.MustOf(2)); done <- err }()
+	until(t, "it is tried", func() bool { return s.batches.Load() > 0 })
 	wantInt(t, c, "k", 2)
+	s.deaf.Store(false)
+	must(t, <-done)
+	wantInt(t, c, "k", 2)
+	if n := s.written.Load(); n != 1 {
+		t.Fatalf("it was written %d times", n)
+	}
+	c.inspectQuiet(t)
 }
 
 func TestClose(t *testing.T) {
@@ -250,6 +252,38 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// TestMetricsAreBounded: however many applications come and go, so many have metrics at a time.
+func TestMetricsAreBounded(t *testing.T) { synctest.Test(t, testMetricsAreBounded) }
+
+func testMetricsAreBounded(t *testing.T) {
+	c := startWith(t, Config{Store: endless(16), MaxBytes: MinMaxBytes, IdleAfter: time.Minute})
+	r := prometheus.NewRegistry()
+	must(t, c.RegisterMetrics(r))
+	series := func() (n int) {
+		families, err := r.Gather()
+		must(t, err)
+		for _, f := range families {
+			n += len(f.GetMetric())
+		}
+		return n
+	}
+	for round := range 5 {
+		for i := range c.limits.apps {
+			c.app(t, fmt.Sprint(round, " ", i))
+		}
+		_, err := c.Cachelet("one too many")
+		wantCode(t, err, fault.Overloaded)
+		if n, want := series(), len(figures)+4*(c.limits.apps+1); n != want {
+			t.Fatalf("%d series, want %d", n, want)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := series(); n != len(figures)+4 {
+			t.Fatalf("%d series when all are idle", n)
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	s := newStage(t)
 	c := start(t, s, 0)
@@ -268,7 +302,7 @@ func TestMetrics(t *testing.T) {
 	for _, f := range families {
 		got[f.GetName()] = f.GetMetric()[0].GetCounter().GetValue() + f.GetMetric()[0].GetGauge().GetValue()
 	}
-	if len(got) != 7 || got["squall_cache_hits_total"] != 1 || got["squall_cache_misses_total"] != 1 || got["squall_cache_entries"] != 1 {
+	if len(got) != 17 || got["squall_cache_hits_total"] != 1 || got["squall_cache_misses_total"] != 1 || got["squall_cache_entries"] != 1 || got["squall_cache_app_bytes"] < overhead || got["squall_cache_app_misses_total"] != 1 {
 		t.Fatal(got)
 	}
 }

@@ -8,60 +8,84 @@ import (
 	"github.com/squall-faas/squall/kvs"
 )
 
-// front answers most hits. A hit costs what waiting for memory costs, one cache line after the other: here that is a
-// slot, a version and its value, where a map and its cell would be half a dozen (BenchmarkHit; cache_hit of
-// squall bench compose).
+// front answers most hits. What a hit costs is waiting for memory, one cache line after the other, where the address of the next
+// stands in the one before: here that is a bucket, and then an item, in which the version, its key and its value lie one behind
+// the other (layout.go). A map, its cell, the version, the key and the value would be half a dozen (BenchmarkHitOverMap). Nor
+// does a hit write to memory that others write to, or carry out an atomic operation: the processor would wait there for
+// everything before, and reads the next value ahead of time where it need not.
 //
-// It is direct-mapped: of the keys that share a slot one is in it, and the table answers for the others. A slot has
-// keys of one shard only, whose lock guards writes to it, and
+// It is four-way associative: of the keys that share a bucket, one cache line, up to four are in it, and the table answers for
+// the others. A bucket has keys of one shard only, whose lock guards writes to it, and
 //
-//	a slot has a version  ⇒  that version is in the table, and current
+//	a bucket has a version  ⇒  that version is in the table, and current
 //
-// so that who reads a slot, without the lock, has looked into the table at that moment. For this, a version leaves its
-// slot before it leaves its cell: there is no moment at which one Get gives the new version and a later one the old.
-type front []atomic.Pointer[version]
+// so that who reads a bucket, without the lock, has looked into the table at that moment. For this, a version leaves its
+// bucket before it leaves its cell: there is no moment at which one Get gives the new version and a later one the old.
+type front []bucket
 
-// frontSlots is how many slots a front has: at least one a shard, and a power of two, which makes a slot's keys those
-// of one shard.
-func frontSlots(maxBytes int64) int64 {
-	// One for each version of a kibibyte, in eight bytes.
-	return max(int64(1)<<(bits.Len64(uint64(maxBytes>>10))-1), shardCount)
+const ways = 4
+
+// bucket is one cache line. What is under a hash may be another key's for a moment, or have left: whoever reads it compares keys.
+type bucket struct {
+	hash    [ways]atomic.Uint64
+	version [ways]atomic.Pointer[item]
 }
 
-const slotBytes = 8
+// frontSlots is how many versions a front has room for: of its buckets there is at least one a shard, and a power of two,
+// which makes a bucket's keys those of one shard.
+func frontSlots(maxBytes int64) int64 {
+	// One for each version of a kibibyte.
+	return max(int64(1)<<(bits.Len64(uint64(maxBytes>>10))-1), shardCount*ways)
+}
 
-func (f front) slot(h uint64) *atomic.Pointer[version] { return &f[h&uint64(len(f)-1)] }
+const slotBytes = 16
 
-// get gives the current version of key, or nil where another one is in its slot, or none.
-func (f front) get(h uint64, key kvs.Key) *version {
-	if v := f.slot(h).Load(); v != nil && v.entry.Key == key {
-		return v
+func newFront(slots int64) front { return make(front, slots/ways) }
+
+func (f front) bucket(h uint64) *bucket { return &f[h&uint64(len(f)-1)] }
+
+// get gives the current version of key, or nil where the front does not have it.
+func (f front) get(h uint64, key kvs.Key) *item {
+	b := f.bucket(h)
+	for i := range b.hash {
+		if b.hash[i].Load() != h {
+			continue
+		}
+		if v := b.version[i].Load(); v != nil && v.Key == key {
+			return v
+		}
 	}
 	return nil
 }
 
-// putLocked puts a version into its slot that is in the table.
-func (f front) putLocked(h uint64, v *version) { f.slot(h).Store(v) }
-
-// removeLocked is for a version that is about to leave the table.
-func (f front) removeLocked(h uint64, v *version) {
-	if slot := f.slot(h); slot.Load() == v {
-		slot.Store(nil)
+// putLocked puts a version into its bucket that is in the table.
+func (f front) putLocked(h uint64, v *item) {
+	b := f.bucket(h)
+	at := -1
+	for i := range b.hash {
+		old := b.version[i].Load()
+		if old != nil && b.hash[i].Load() == h { // another key's would have left with it: a table has one of each hash
+			at = i
+			break
+		}
+		if old == nil {
+			at = i
+		}
 	}
+	if at < 0 {
+		at = rand.IntN(ways) // what is asked for often comes back, and each time another one has to leave
+	}
+	b.version[at].Store(nil) // no moment at which it is found under the other's hash
+	b.hash[at].Store(h)
+	b.version[at].Store(v)
 }
 
-// hearEvery is of how many Gets ristretto hears of one, hit or miss, drawn at random: how often keys are read
-// relative to each other, which is all TinyLFU compares, stays the same.
-const hearEvery = 8
-
-// hear lets ristretto know of a Get, perhaps.
-func (c *Cache) hear(s *shard, h uint64) {
-	if rand.Uint32()%hearEvery != 0 {
-		return
+// removeLocked is for a version that is about to leave the table.
+func (f front) removeLocked(h uint64, v *item) {
+	b := f.bucket(h)
+	for i := range b.version {
+		if b.version[i].Load() == v {
+			b.version[i].Store(nil)
+		}
 	}
-	s.hearing.Add(1)
-	if !c.closed.Load() {
-		c.policy.Get(h)
-	}
-	s.hearing.Add(-1)
 }

@@ -1,26 +1,35 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/kvs/lattice"
+	"github.com/squall-faas/squall/kvs/version"
 	"github.com/squall-faas/squall/value"
 )
 
-// checkFront holds each slot against the table; also while the cache is in use.
-func (c *Cache) checkFront(t testing.TB) {
+// inspectFront holds each slot against the table; also while the cache is in use.
+func (c *Cache) inspectFront(t testing.TB) {
 	t.Helper()
 	for i := range c.front {
+		b := &c.front[i]
 		s := c.shard(uint64(i))
 		s.mu.Lock()
-		if v := c.front[i].Load(); v != nil {
-			h := c.hash(v.entry.Key)
-			if h&uint64(len(c.front)-1) != uint64(i) || s.versionLocked(h, v.entry.Key) != v {
+		for w := range b.version {
+			v := b.version[w].Load()
+			if v == nil {
+				continue
+			}
+			h := c.hash(v.Key)
+			if b.hash[w].Load() != h || h&uint64(len(c.front)-1) != uint64(i) || s.versionLocked(h, v.Key) != v {
 				s.mu.Unlock()
-				t.Fatalf("slot %d has %q at %d, the table has not", i, v.entry.Key, v.entry.Revision)
+				t.Fatalf("bucket %d has %q at %d, the table has not", i, v.Key, v.Revision)
 			}
 		}
 		s.mu.Unlock()
@@ -62,15 +71,18 @@ func TestFrontHoldsNothingOld(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, gone},
-		"put with an open end": {func(t *testing.T, s *stage, c *Cache) {
-			s.set(func() {
-				s.put = func(_ kvs.Key, plain func() (kvs.Revision, error)) (kvs.Revision, error) {
-					_, _ = plain()
-					return 0, errDown
-				}
-			})
-			_, err := c.Put(t.Context(), "k", value.MustOf(2))
+		"put that nobody has answered yet": {func(t *testing.T, s *stage, c *Cache) {
+			s.refuse.Store(true)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			_, err := c.Put(ctx, "k", value.MustOf(2))
 			wantCode(t, err, fault.Unavailable)
+			s.refuse.Store(false)
+		}, two},
+		"operation": {func(t *testing.T, _ *stage, c *Cache) {
+			must(t, c.Delete(t.Context(), "k"))
+			_, err := c.Main().Write(t.Context(), version.Mutation{Kind: version.Update, Key: "k", Op: lattice.Op{Kind: lattice.Add, Arg: value.MustOf(2)}}, kvs.Cached)
+			must(t, err)
 		}, two},
 		"too large": {func(t *testing.T, _ *stage, c *Cache) {
 			if _, err := c.Put(t.Context(), "k", value.MustOf(make([]byte, c.limits.entry+1))); err != nil {
@@ -99,13 +111,13 @@ func TestFrontHoldsNothingOld(t *testing.T) {
 			s.mu.Unlock()
 			c.turnedOut(cl, &c.evictions)
 		}, one},
-		"watch lost": {func(t *testing.T, s *stage, c *Cache) {
-			s.refuse.Store(true)
-			s.loseWatch()
-			until(t, "lost", func() bool { return c.Stats().Entries == 0 })
-			put(t, s.Memory, "k", 2) // not pushed
-			s.refuse.Store(false)
+		"lost push": {func(t *testing.T, s *stage, c *Cache) {
+			s.mute()
+			rev := put(t, s, "k", 2)
+			c.checks.now()
+			until(t, "repaired", func() bool { e, err := c.Entry(t.Context(), "k"); return err == nil && e.Revision == rev })
 		}, two},
+		"shed": {func(_ *testing.T, _ *stage, c *Cache) { c.shed(1<<30, nil) }, one},
 		"close": {func(t *testing.T, _ *stage, c *Cache) {
 			if err := c.Close(); err != nil {
 				t.Fatal(err)
@@ -130,9 +142,9 @@ func TestFrontHoldsNothingOld(t *testing.T) {
 				change.after(t, c)
 			}
 			if name != "close" {
-				c.policy.Wait() // it may still turn out what was installed just now
+				c.decided() // it may still turn out what was installed just now
 			}
-			c.check(t)
+			c.inspect(t)
 		})
 	}
 }
@@ -158,7 +170,7 @@ func TestFrontCollisions(t *testing.T) {
 		inFront(t, c, name(keys-1-i)) // another one's change leaves it there
 		wantInt(t, c, name(i), -i)
 	}
-	c.check(t)
+	c.inspect(t)
 }
 
 // TestFrontMatchesTheTable at any moment, with readers and writers of keys that share their slots.
@@ -180,24 +192,24 @@ func TestFrontMatchesTheTable(t *testing.T) {
 		})
 	}
 	for range 50 {
-		c.checkFront(t)
+		c.inspectFront(t)
 	}
 	wg.Wait()
-	c.check(t)
+	c.inspect(t)
 }
 
 func TestFrontIsWithinTheBound(t *testing.T) {
 	for _, maxBytes := range []int64{MinMaxBytes, 5<<20 + 1, DefaultMaxBytes, 3 << 30, 1 << 40} {
-		l := limitsOf(maxBytes)
-		if l.slots < shardCount || l.slots&(l.slots-1) != 0 {
+		l := limitsOf(maxBytes, 1<<20)
+		if l.slots < shardCount*ways || l.slots&(l.slots-1) != 0 {
 			t.Errorf("%d slots: one would have keys of several shards", l.slots)
 		}
-		if all := l.hard + l.slots*slotBytes + 4*l.counters + queueLimit*queueItem; all > maxBytes || l.slots*slotBytes > maxBytes/64 {
-			t.Errorf("%d bytes of %d, %d of them the front's", all, maxBytes, l.slots*slotBytes)
+		if all := l.hard + l.slots*slotBytes + l.application() + l.queue*queueItem; all > maxBytes || l.slots*slotBytes > maxBytes/64 || l.hard < maxBytes/2 {
+			t.Errorf("%d bytes of %d, %d of them the front's, %d for versions", all, maxBytes, l.slots*slotBytes, l.hard)
 		}
 	}
-	if c := start(t, newStage(t), MinMaxBytes); int64(len(c.front)) != c.limits.slots {
-		t.Errorf("%d slots, want %d", len(c.front), c.limits.slots)
+	if c := start(t, newStage(t), MinMaxBytes); int64(ways*len(c.front)) != c.limits.slots {
+		t.Errorf("%d buckets, want %d in fours", len(c.front), c.limits.slots)
 	}
 }
 
@@ -217,7 +229,7 @@ func TestPopularStay(t *testing.T) {
 		for k := range 100 {
 			get(fmt.Sprint("once ", i, k))
 		}
-		c.policy.Wait()
+		c.decided()
 	}
 	held := 0
 	for k := range popular {

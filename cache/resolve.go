@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/value"
 )
@@ -17,7 +16,7 @@ const resolveParallel = 16
 // a reference stays one. Without references it returns args as they are and allocates nothing; else args is left as
 // it was. Keys that are not held are read side by side. not_found names the key and the position of a reference, from
 // 1, that has no value; other errors are the store's, and say the same.
-func (c *Cache) Resolve(ctx context.Context, args []value.Value) ([]value.Value, error) {
+func (l *Cachelet) Resolve(ctx context.Context, args []value.Value) ([]value.Value, error) {
 	refs := 0
 	for i := range args {
 		if args[i].Kind() == value.Reference {
@@ -31,7 +30,7 @@ func (c *Cache) Resolve(ctx context.Context, args []value.Value) ([]value.Value,
 	copy(out, args)
 	if refs == 1 {
 		for i := range out {
-			if err := c.resolve(ctx, out, i); err != nil {
+			if err := l.resolve(ctx, out, i); err != nil {
 				return nil, err
 			}
 		}
@@ -44,8 +43,8 @@ func (c *Cache) Resolve(ctx context.Context, args []value.Value) ([]value.Value,
 		if !ok {
 			continue
 		}
-		if c.Contains(kvs.Key(ref)) {
-			if err := c.resolve(ctx, out, i); err != nil {
+		if l.c.Contains(kvs.Key(ref)) {
+			if err := l.resolve(ctx, out, i); err != nil {
 				return nil, first(group, err)
 			}
 			continue
@@ -54,7 +53,7 @@ func (c *Cache) Resolve(ctx context.Context, args []value.Value) ([]value.Value,
 			group, all = errgroup.WithContext(ctx)
 			group.SetLimit(resolveParallel)
 		}
-		group.Go(func() error { return c.resolve(all, out, i) })
+		group.Go(func() error { return l.resolve(all, out, i) })
 	}
 	if group != nil {
 		if err := group.Wait(); err != nil {
@@ -73,21 +72,20 @@ func first(group *errgroup.Group, err error) error {
 }
 
 // resolve replaces vs[i] if it is a reference.
-func (c *Cache) resolve(ctx context.Context, vs []value.Value, i int) error {
+func (l *Cachelet) resolve(ctx context.Context, vs []value.Value, i int) error {
 	ref, ok := vs[i].Ref()
 	if !ok {
 		return nil
 	}
-	v, err := c.Get(ctx, kvs.Key(ref))
-	switch fault.CodeOf(err) {
-	case "":
-		vs[i] = v
-		return nil
-	case fault.NotFound:
-		return fault.New(fault.NotFound, "argument %d refers to key %q, under which there is no value: put it first", i+1, string(ref))
+	v, err := l.Get(ctx, kvs.Key(ref))
+	if err != nil {
+		return unresolved(err, i, string(ref))
 	}
-	e := fault.From(err)
-	return e.With(func(e *fault.Error) {
-		*e = *fault.New(e.Code, "argument %d refers to key %q: %w", i+1, string(ref), err)
-	})
+	vs[i] = v
+	return nil
+}
+
+// Resolve is Cachelet.Resolve for what belongs to no application.
+func (c *Cache) Resolve(ctx context.Context, args []value.Value) ([]value.Value, error) {
+	return c.Main().Resolve(ctx, args)
 }
