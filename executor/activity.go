@@ -6,11 +6,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/squall-faas/squall/cache/session"
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/offload"
 	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/kvs"
 )
 
 // smallValue is the most that is sent from the inbox's own goroutine, in bytes: it is never offloaded.
@@ -29,25 +31,32 @@ type activity struct {
 	depth   int // of the header, which changes with the plan; these do not
 	trace   bool
 
-	mu      sync.Mutex // guards what follows
-	header  wire.Header
-	self    dag.Site
-	until   time.Time // the run's deadline; zero is none
-	spec    *spec
-	machine *dag.Run
-	ready   bool     // the spec is here and what waited for it is done
-	waiting []func() // messages that came before the spec
-	early   []early  // messages of an epoch whose plan has not come yet
-	sites   []wire.Peer
-	lost    map[wire.Peer]bool
-	asked   uint32       // the highest epoch that the owner has asked for
-	told    []dag.Source // what the owner was told, at its last query, is held here
-	stats   stats
-	timers  []*time.Timer
-	natives []*invocation // under way here
-	working int           // goroutines that run invocations of this run
-	queued  []dag.Command // invocations that wait for one of them
-	over    bool
+	mu        sync.Mutex // guards what follows
+	header    wire.Header
+	self      dag.Site
+	until     time.Time // the run's deadline; zero is none
+	spec      *spec
+	machine   *dag.Run
+	ready     bool     // the spec is here and what waited for it is done
+	waiting   []func() // messages that came before the spec
+	early     []early  // messages of an epoch whose plan has not come yet
+	sites     []wire.Peer
+	lost      map[wire.Peer]bool
+	asked     uint32       // the highest epoch that the owner has asked for
+	told      []dag.Source // what the owner was told, at its last query, is held here
+	stats     stats
+	carries   map[dag.Source]*session.State // what was seen and done on the way to a source's value
+	timers    []*time.Timer
+	natives   []*invocation        // under way here
+	revocable withdrawals          // likewise, where they may be taken back
+	flows     map[dag.Source]*flow // what is yielded, or was, by nodes here
+	working   int                  // goroutines that run invocations of this run
+	credit    bool                 // it came with a credit and has not asked for a slot yet
+	begun     bool                 // an invocation was begun here
+	returned  bool                 // it goes back to its owner
+	wished    bool                 // its owner was told that it would be better off elsewhere
+	queued    []dag.Command        // invocations that wait for one of them
+	over      bool
 }
 
 type early struct {
@@ -88,7 +97,7 @@ func newActivity(e *Executor, h *wire.Header) *activity {
 func (a *activity) prepare(s *spec) {
 	a.spec = s
 	a.machine = dag.NewRun(s.graph, dag.RunConfig{
-		Self: a.self, Plan: a.header.Plan, Deadline: a.until, Seed: seed(a.run),
+		Self: a.self, Plan: a.header.Plan, Deadline: a.until, Seed: seed(a.run), Late: a.late(s),
 	})
 }
 
@@ -236,8 +245,14 @@ func (a *activity) step(ev dag.Event, cmds []dag.Command) []dag.Command {
 // returned, to be run with it.
 func (a *activity) perform(cmds []dag.Command, inline bool) (next dag.Command, ok bool) {
 	for i := range cmds {
+		if e := cmds[i].Err; e != nil && e.Code == fault.Fenced {
+			// Its writes are refused: this node was declared dead, and others execute the run. Nothing that it says of it
+			// counts, and it drops it as soon as it hears.
+			continue
+		}
 		switch c := &cmds[i]; c.Kind {
 		case dag.Invoke:
+			a.admit(c.Invocation)
 			if f := a.spec.functions[c.Invocation.Node]; inline && !ok && a.e.limits.none(f) && a.e.library.has(f) {
 				next, ok = *c, true
 				continue
@@ -251,12 +266,18 @@ func (a *activity) perform(cmds []dag.Command, inline bool) (next dag.Command, o
 			a.passFailure(c.Err)
 		case dag.Spread:
 			a.spread(*c)
+		case dag.PassAbsence:
+			a.passAbsence(*c)
+		case dag.Decline:
+			a.decline(*c)
+		case dag.Withdraw:
+			a.withdraw(*c)
 		case dag.SetTimer:
 			a.setTimer(c.Timer, c.At)
 		case dag.Abort:
 			a.stop(errReleased)
 		case dag.Reply:
-			if a.recorded() { // not with the slot: the store takes a while
+			if a.recorded() || a.transacts() { // not with the slot: the store takes a while
 				a.background(*c, a.reply)
 			} else {
 				a.reply(*c)
@@ -331,6 +352,12 @@ func (a *activity) recorded() bool {
 	return a.header.Mode.Recorded()
 }
 
+func (a *activity) transacts() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.header.Level == kvs.Transaction
+}
+
 // site gives the executor that a site of this run is.
 func (a *activity) site(s dag.Site) wire.Peer {
 	a.mu.Lock()
@@ -380,11 +407,17 @@ func (a *activity) drop(why error) {
 	first := !a.over
 	a.over = true
 	timers, extra, epoch := a.timers, a.extraLocked(), a.header.Plan.Epoch
-	a.timers, a.waiting, a.early, a.machine = nil, nil, nil, nil
+	a.timers, a.waiting, a.early, a.machine, a.carries = nil, nil, nil, nil, nil
+	pinned := pins(a.run, a.header.Began)
+	level := a.header.Level
 	a.mu.Unlock()
 	a.stop(why)
+	a.spent()
 	if !first {
 		return
+	}
+	if level.Session() {
+		a.e.cfg.Cache.Release(pinned)
 	}
 	for _, t := range timers {
 		t.Stop()

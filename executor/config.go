@@ -21,11 +21,18 @@ type Config struct {
 	Name      string // a checked name, unique among the executors of the namespace
 	Namespace string
 
-	Bus     bus.Bus
-	System  kvs.Store // the system space: specs, code, run records
-	Cache   *cache.Cache
+	Bus    bus.Bus
+	System kvs.Store // the system space: specs, code, run records
+	Cache  *cache.Cache
+	// State is the store that Cache writes to: this executor's life is fenced there. nil fences nothing.
+	State kvs.Store
+	// Port is where others fetch large values from this node; "" is nowhere.
+	Port    string
 	Offload *offload.Offload
-	Caller  *caller.Caller // for functions that call functions
+	// Hold is what Offload holds values in for other executors; nil holds none, and large values go through the store. Runs
+	// that end are released from it.
+	Hold   *offload.Hold
+	Caller *caller.Caller // for functions that call functions
 
 	// Natives are the functions compiled into this process; nil for none. They are announced with each heartbeat.
 	Natives Natives
@@ -37,10 +44,21 @@ type Config struct {
 	Slots int
 	// MaxQueue is how many invocations wait for a slot before the next is refused as overloaded; 0 is 16,384.
 	MaxQueue int
-	// MaxOutput bounds any function's encoded result in bytes; 0 is kvs.MaxValue.
+	// MaxOutput bounds any function's encoded result in bytes; 0 is offload.MaxDirect. What leaves a run is bounded by
+	// offload.MaxValue besides.
 	MaxOutput int64
 	// Heartbeat is the interval at which the executor announces itself; 0 is 200 ms.
 	Heartbeat time.Duration
+	// Profiler observes runs; nil does not.
+	Profiler Profiler
+	// Late tells how long a quantile of the run times of a function's version is for arguments of so many bytes, or false
+	// where too few are known: after it a hedged invocation gets a second try on another executor. It must not block; it is
+	// called by several goroutines at once. nil hedges nothing.
+	Late func(version string, in int64, quantile float64) (time.Duration, bool)
+	// Launch predicts, for versions of two functions of which the second consumes what the first yields, how long the first
+	// runs, how long the second takes before it reads, and how long to read everything; false where too little is known. The
+	// second begins accordingly late (dag.LaunchAt). nil has it begin with the first item.
+	Launch func(producer, consumer string) (run, startup, work time.Duration, ok bool)
 	// MaxDepth is how many functions may wait for one another's calls; 0 is 64.
 	MaxDepth int
 
@@ -52,6 +70,16 @@ type Config struct {
 type Natives interface {
 	runtime.Runtime
 	Functions() []runtime.Spec
+}
+
+// Profiler learns from runs of functions what they do. Safe for concurrent use; neither method blocks.
+type Profiler interface {
+	// Wants reports whether a run of a function's version that begins now is to be observed: few are, of functions that
+	// are called often.
+	Wants(version string, now time.Time) bool
+	// Ran is told of a run that succeeded: the bytes of its arguments, with references resolved, and of its result, and how
+	// long it took without waiting for a slot.
+	Ran(version string, in, out int64, took time.Duration)
 }
 
 func (c *Config) validate() error {
@@ -71,7 +99,7 @@ func (c *Config) validate() error {
 		c.MaxQueue = 16 << 10
 	}
 	if c.MaxOutput <= 0 {
-		c.MaxOutput = kvs.MaxValue
+		c.MaxOutput = offload.MaxDirect
 	}
 	if c.Heartbeat <= 0 {
 		c.Heartbeat = 200 * time.Millisecond

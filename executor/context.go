@@ -8,11 +8,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/squall-faas/squall/cache"
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/fn"
 	"github.com/squall-faas/squall/internal/caller"
 	"github.com/squall-faas/squall/internal/wire"
 	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/kvs/lattice"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -24,15 +26,17 @@ const (
 // invocation is the fn.Context of one call.
 type invocation struct {
 	context.Context
-	e     *Executor
-	call  *call
-	until time.Time
+	e       *Executor
+	call    *call
+	until   time.Time
+	session *cache.Session
 
 	mu      sync.Mutex // guards what follows
 	lines   []string
 	away    int // calls that this function waits for; its slot is given back meanwhile
 	isStuck bool
 	isBack  bool
+	box     *mailbox // once somebody has asked for it
 }
 
 var _ fn.Context = (*invocation)(nil)
@@ -84,18 +88,31 @@ func (i *invocation) explain(err error) error {
 
 // GetValue reads through the node's cache.
 func (i *invocation) GetValue(key string) (value.Value, error) {
-	return i.e.cfg.Cache.Get(i, kvs.Key(key))
+	return i.session.Get(i, kvs.Key(key))
+}
+
+// SiblingValues reads all concurrent values.
+func (i *invocation) SiblingValues(key string) ([]value.Value, error) {
+	return i.session.Siblings(i, kvs.Key(key))
 }
 
 // PutValue writes through the node's cache.
-func (i *invocation) PutValue(key string, v value.Value) error {
-	_, err := i.e.cfg.Cache.Put(i, kvs.Key(key), v)
-	return err
+func (i *invocation) PutValue(key string, v value.Value, o fn.PutOptions) error {
+	ack, err := kvs.ParseAck(o.Ack)
+	if err != nil {
+		return err
+	}
+	return i.session.Put(i, kvs.Key(key), v, cache.PutOptions{TTL: o.TTL, Ack: ack})
+}
+
+// UpdateValue carries out a lattice's operation.
+func (i *invocation) UpdateValue(key string, op lattice.Op) (value.Value, error) {
+	return i.session.Update(i, kvs.Key(key), op, cache.PutOptions{})
 }
 
 // Delete removes a key through the node's cache.
 func (i *invocation) Delete(key string) error {
-	return i.e.cfg.Cache.Delete(i, kvs.Key(key))
+	return i.session.Delete(i, kvs.Key(key))
 }
 
 // CallValue calls a function and waits for it.
@@ -131,6 +148,7 @@ func (i *invocation) CallDAGValues(dag string, inputs map[string]value.Value) (m
 // wait makes a call with the slot given back.
 func (i *invocation) wait(req caller.Request) (*caller.Result, error) {
 	req.Depth = i.call.depth + 1
+	req.Level, req.Ack = i.call.terms.level, i.call.terms.ack
 	if req.Depth > i.e.cfg.MaxDepth {
 		return nil, fault.New(fault.DepthExceeded, "functions call functions %d levels deep, the limit: is there a call without an end?", i.e.cfg.MaxDepth)
 	}
@@ -172,6 +190,9 @@ func (i *invocation) overdue() {
 		stuck := i.e.stuck.Add(1)
 		i.e.log.Warn("a native function ignores the end of its context and keeps its slot; let it watch c.Done()",
 			"fn", i.call.function.Name, "run", i.call.run, "stuck", stuck)
+		if withdrawn(i.Context) { // nobody waits for it
+			return
+		}
 		why := fault.From(ended(i.Context, context.Cause(i.Context))).With(func(f *fault.Error) {
 			f.Run, f.Function, f.Executor = i.RunID(), i.call.function.Name, i.e.cfg.Name
 		})

@@ -1,12 +1,12 @@
 package executor
 
 import (
-	"context"
 	"slices"
 	"time"
 
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/offload"
 	"github.com/squall-faas/squall/internal/wire"
 	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/value"
@@ -15,6 +15,9 @@ import (
 // arrived takes in the values that a message brings.
 func (a *activity) arrived(m *wire.Deliver) {
 	a.mergeStats(m.Stats)
+	for _, s := range m.Absent {
+		a.advance(dag.Event{Kind: dag.Absent, Source: s.Source, Err: s.Err})
+	}
 	if slices.ContainsFunc(m.Values, a.isElsewhere) {
 		a.e.work.Go(func() { a.fetch(m.Values) })
 		return
@@ -22,24 +25,32 @@ func (a *activity) arrived(m *wire.Deliver) {
 	a.fetch(m.Values)
 }
 
-// isElsewhere reports whether a value has to be read from the store before the machine can use it: it is offloaded, or
-// a reference to the list that a Map or Reduce works on. Other references are resolved when their function is called.
+// isElsewhere reports whether a value has to be fetched before the machine can use it: it is offloaded, or held elsewhere, or
+// a reference to the list that a Map or Reduce works on, or to what a condition is about. Other references are resolved
+// when their function is called.
 func (a *activity) isElsewhere(s wire.Sourced) bool {
-	if s.Value.Far != nil {
+	if s.Value.Away() {
 		return true
 	}
 	if len(s.Value.Inline) == 0 || value.Kind(s.Value.Inline[0]) != value.Reference {
 		return false
 	}
 	return slices.ContainsFunc(a.spec.graph.Consumers(s.Source), func(c dag.Consumer) bool {
-		return c.Arg == 0 && a.spec.graph.Nodes[c.Node].Kind != dag.Call
+		node := &a.spec.graph.Nodes[c.Node]
+		return c.Arg == 0 && node.Kind != dag.Call || node.Args[c.Arg].When != nil
 	})
 }
 
 // fetch reads what is elsewhere and hands all values to the machine.
 func (a *activity) fetch(values []wire.Sourced) {
 	for _, s := range values {
-		v, err := a.e.cfg.Offload.In(a.ctx, s.Value)
+		v, ok, err := a.take(s.Value)
+		if !ok && err == nil {
+			continue // it comes again
+		}
+		if err == nil {
+			err = a.arriveWith(s)
+		}
 		if err == nil && a.isElsewhere(s) {
 			if ref, ok := v.Ref(); ok {
 				v, err = a.e.cfg.Cache.Get(a.ctx, kvs.Key(ref))
@@ -56,15 +67,20 @@ func (a *activity) fetch(values []wire.Sourced) {
 
 // pass sends a node's output to another site of the run.
 func (a *activity) pass(c dag.Command) {
-	values, err := a.out(a.lasts(), c.Value)
+	values, err := a.outTo(c.Site, offload.Auto, c.Value)
 	if err != nil {
 		a.giveUp(c.Source, err)
 		return
 	}
 	a.mu.Lock()
-	m := &wire.Deliver{Header: a.header, Values: []wire.Sourced{{Source: c.Source, Value: values[0]}}, Stats: a.stats.snapshot()}
+	carried, err := a.encodedCarryLocked(c.Source)
+	m := &wire.Deliver{Header: a.header, Values: []wire.Sourced{{Source: c.Source, Value: values[0], Session: carried}}, Stats: a.stats.snapshot()}
 	m.Header.Remaining = wire.Until(a.until, time.Now())
 	a.mu.Unlock()
+	if err != nil {
+		a.giveUp(c.Source, err)
+		return
+	}
 	a.e.send(a.site(c.Site), m)
 }
 
@@ -108,14 +124,9 @@ func (a *activity) newest() uint32 {
 	return max(a.asked, a.header.Plan.Epoch)
 }
 
-// out encodes values for a message; large ones are stored and kept for so long.
+// out encodes values for the caller; large ones are stored and kept for so long.
 func (a *activity) out(keep time.Duration, vs ...value.Value) ([]wire.Value, error) {
-	for _, v := range vs {
-		if n := int64(v.Size()); n > a.e.cfg.MaxOutput {
-			return nil, fault.New(fault.TooLarge, "a value of %d bytes is over the limit of %d: store it under a key and pass a reference", n, a.e.cfg.MaxOutput)
-		}
-	}
-	return a.e.cfg.Offload.Out(context.WithoutCancel(a.ctx), max(keep, 0), vs...)
+	return a.e.send1(a.ctx, offload.Terms{TTL: max(keep, 0)}, vs...)
 }
 
 // held lists, for the owner's recovery, the sources whose values are here.

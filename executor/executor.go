@@ -15,6 +15,7 @@ import (
 	"github.com/squall-faas/squall/internal/link"
 	"github.com/squall-faas/squall/internal/recent"
 	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/kvs"
 )
 
 const keepEnded = 16 << 10 // ended runs that late messages are recognised by
@@ -28,13 +29,17 @@ type Executor struct {
 	library  *library
 	replies  *replies
 	reports  *reports
+	credits  *credits
+	digest   *digests
 	limits   *functionLimits
+	mail     *mailroom
 	beat     chan struct{} // asks for a heartbeat now
 	stop     chan struct{}
-	done     sync.WaitGroup // the executor's own goroutines
-	work     workers        // invocations and whatever else belongs to a run
-	stuck    atomic.Int64   // native invocations past their deadline that have not returned
-	calls    atomic.Uint64  // invocations since the start
+	done     sync.WaitGroup        // the executor's own goroutines
+	work     workers               // invocations and whatever else belongs to a run
+	stuck    atomic.Int64          // native invocations past their deadline that have not returned
+	calls    atomic.Uint64         // invocations since the start
+	sessions [levels]atomic.Uint64 // bytes of sessions that left with values, by consistency level
 	fences   bus.Subscription
 
 	mu        sync.Mutex // guards what follows
@@ -67,7 +72,12 @@ func New(cfg Config) (*Executor, error) {
 	}
 	e.ended = recent.New[id.Run, uint32](keepEnded)
 	e.reports = newReports(e)
+	e.credits, e.digest = &credits{e: e}, &digests{e: e}
+	e.slots.freed = e.credits.freed
 	if err := e.unnamed(); err != nil {
+		return nil, err
+	}
+	if err := e.takeFence(e.self); err != nil {
 		return nil, err
 	}
 	fences, err := cfg.Bus.Subscribe(e.subjects.Fence(cfg.Name), "", e.fenced)
@@ -75,11 +85,17 @@ func New(cfg Config) (*Executor, error) {
 		return nil, err
 	}
 	e.fences = fences
+	if e.mail, err = newMailroom(cfg, e.incarnation); err != nil {
+		_ = fences.Unsubscribe() // the bus is what failed
+		return nil, err
+	}
 	if e.mux, err = e.listen(e.self); err != nil {
+		e.mail.close()
 		_ = fences.Unsubscribe() // the bus is what failed
 		return nil, err
 	}
 	e.done.Go(e.heartbeats)
+	e.done.Go(e.digest.keep)
 	return e, nil
 }
 
@@ -93,6 +109,35 @@ func (e *Executor) unnamed() error {
 	return fault.New(fault.Conflict, "a node named %s is up in namespace %s already: give this one another name", e.cfg.Name, e.cfg.Namespace)
 }
 
+// takeFence has this life's writes carry a fence, which the owner of its runs raises before their work is executed again.
+func (e *Executor) takeFence(self wire.Peer) error {
+	if e.cfg.State == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), fenceTimeout)
+	defer cancel()
+	f, err := e.cfg.State.Fence(ctx, self.Writer())
+	if err != nil {
+		return err
+	}
+	e.cfg.Cache.SetFence(f)
+	return nil
+}
+
+const fenceTimeout = 15 * time.Second
+
+// Rejoin has the executor drop what it runs and come back as a new incarnation: its writes are refused, so it was declared
+// dead and has not heard of it.
+func (e *Executor) Rejoin() {
+	e.mu.Lock()
+	self := e.self
+	closed := e.closed
+	e.mu.Unlock()
+	if !closed {
+		e.rejoin(self.Incarnation)
+	}
+}
+
 // Name is the executor's name.
 func (e *Executor) Name() string { return e.cfg.Name }
 
@@ -102,8 +147,39 @@ func (e *Executor) Slots() int { return e.cfg.Slots }
 // Invocations is how many functions were run since the start.
 func (e *Executor) Invocations() uint64 { return e.calls.Load() }
 
+// SessionBytes is how many bytes of metadata the runs at a consistency level have sent along with values, from here to other
+// executors, since the start.
+func (e *Executor) SessionBytes(l kvs.Level) uint64 {
+	if int(l) >= levels {
+		return 0
+	}
+	return e.sessions[l].Load()
+}
+
+// sent counts a session that leaves.
+func (e *Executor) sent(l kvs.Level, session []byte) {
+	if int(l) < levels {
+		e.sessions[l].Add(uint64(len(session)))
+	}
+}
+
+// levels is how many consistency levels there are.
+const levels = int(kvs.Transaction) + 1
+
 // Stuck is how many native functions run on past their deadline, each keeping a slot.
 func (e *Executor) Stuck() int { return int(e.stuck.Load()) }
+
+// Idle reports whether nothing of any run is under way here.
+func (e *Executor) Idle() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, v := range e.visits {
+		if v.items > 0 {
+			return false
+		}
+	}
+	return len(e.runs) == 0
+}
 
 // Announce sends a heartbeat now: something about the executor has changed.
 func (e *Executor) Announce() {
@@ -132,8 +208,9 @@ func (e *Executor) Drain(ctx context.Context) error {
 	case <-idle:
 		e.reports.flush()
 		e.link().Flush(time.Now().Add(time.Second))
-		return nil
+		return e.cfg.Cache.Flush(ctx) // what was acknowledged as cached must not leave with the node
 	case <-ctx.Done():
+		e.evacuate()
 		return ctx.Err()
 	}
 }
@@ -168,6 +245,7 @@ func (e *Executor) Close() error {
 	}
 	close(e.stop)
 	_ = e.fences.Unsubscribe() // only fails on a bus that is closed already
+	e.mail.close()
 	mux.Close()
 	e.done.Wait()
 	e.reports.close()
@@ -208,24 +286,38 @@ func (e *Executor) fenced(m bus.Msg) {
 		e.log.Warn("fence refused", "err", err)
 		return
 	}
+	e.rejoin(f.Incarnation)
+}
+
+// rejoin ends the incarnation that is over, and all before it.
+func (e *Executor) rejoin(over uint64) {
 	e.mu.Lock()
-	if e.closed || f.Incarnation < e.self.Incarnation {
+	if e.closed || over < e.self.Incarnation {
 		e.mu.Unlock()
 		return
 	}
-	e.self.Incarnation = max(uint64(time.Now().UnixNano()), f.Incarnation+1)
-	self, old, runs, visits := e.self, e.mux, e.runs, maps.Clone(e.visits)
+	e.self.Incarnation = max(uint64(time.Now().UnixNano()), over+1)
+	e.credits.reset()
+	self, old, runs := e.self, e.mux, e.runs
 	e.runs = map[id.Run]*activity{}
 	e.ended.Clear()
+	for run, v := range e.visits {
+		e.endVisitLocked(run, v, errFenced)
+	}
 	e.mu.Unlock()
 	e.log.Warn("declared dead by a coordinator: dropping runs and joining again", "runs", len(runs))
 	for _, a := range runs {
 		a.drop(errFenced)
 	}
-	for _, v := range visits {
-		v.end(errFenced)
-	}
 	old.Close()
+	for err := e.takeFence(self); err != nil; err = e.takeFence(self) {
+		e.log.Warn("no fence for the new life yet; nothing is taken before there is one", "err", err)
+		select {
+		case <-e.stop:
+			return
+		case <-time.After(time.Second):
+		}
+	}
 	mux, err := e.listen(self)
 	if err != nil {
 		e.log.Error("cannot listen after being declared dead", "err", err)
@@ -246,6 +338,7 @@ func (e *Executor) fenced(m bus.Msg) {
 // and answer their callers.
 func (e *Executor) peerLost(p wire.Peer) {
 	e.log.Info("peer is gone", "node", p.Name)
+	e.credits.lost(p)
 }
 
 // heartbeats announces the executor until it closes.
@@ -267,9 +360,12 @@ func (e *Executor) sendHeartbeat() {
 	e.mu.Lock()
 	hb := wire.Heartbeat{
 		From: e.self, Condition: e.condition, Slots: e.cfg.Slots, Runs: len(e.runs), Release: e.cfg.Release,
+		Port: e.cfg.Port, Apps: e.cfg.Cache.Apps(),
 	}
 	e.mu.Unlock()
-	hb.Busy, hb.Queued = e.slots.load()
+	var load wire.Load
+	hb.Grants, load = e.credits.grant()
+	hb.Busy, hb.Queued, hb.Mean, hb.Credits, hb.Keys = load.Busy, load.Queued, load.Mean, true, e.digest.update()
 	hb.CacheLen = e.cfg.Cache.Stats().Bytes
 	if e.cfg.Natives != nil {
 		hb.Natives = e.cfg.Natives.Functions()
@@ -277,6 +373,7 @@ func (e *Executor) sendHeartbeat() {
 	for _, r := range e.cfg.Runtimes {
 		hb.Kinds = append(hb.Kinds, r.Kind())
 	}
+	hb.Now = e.cfg.Cache.Clock().Wall().UnixNano()
 	b, err := wire.Encode(&hb)
 	if err == nil {
 		err = e.cfg.Bus.Publish(bus.Msg{Subject: e.subjects.Heartbeat(e.cfg.Name), Data: b})

@@ -23,6 +23,8 @@ func (e *Executor) handle(from wire.Peer, msg []byte) {
 	switch t {
 	case wire.TypeDeliver:
 		err = take(msg, func(m *wire.Deliver) { e.deliver(from, m) })
+	case wire.TypeClaim:
+		err = take(msg, func(*wire.Claim) { e.credits.claim(from) })
 	case wire.TypeExec:
 		err = take(msg, func(m *wire.Exec) { e.exec(from, m) })
 	case wire.TypeResult:
@@ -33,6 +35,10 @@ func (e *Executor) handle(from wire.Peer, msg []byte) {
 		err = take(msg, e.release)
 	case wire.TypeCancel:
 		err = take(msg, e.cancel)
+	case wire.TypeDecline:
+		err = take(msg, func(m *wire.Decline) { e.declined(from, m) })
+	case wire.TypeWithdraw:
+		err = take(msg, e.withdraw)
 	case wire.TypeOffers:
 		err = take(msg, e.offers)
 	case wire.TypeQuery:
@@ -81,6 +87,10 @@ func (e *Executor) join(h *wire.Header) *activity {
 		go a.drop(errFenced)
 		a = nil
 	}
+	if a != nil && h.Began > a.epoch() { // it begins anew, and the word of that is on its way
+		go a.drop(errFenced)
+		a = nil
+	}
 	if a == nil {
 		if a = newActivity(e, h); a == nil {
 			e.log.Warn("a run's message names other executors", "run", h.Run)
@@ -93,7 +103,15 @@ func (e *Executor) join(h *wire.Header) *activity {
 
 // deliver brings values for a run.
 func (e *Executor) deliver(from wire.Peer, m *wire.Deliver) {
+	good := m.Credit > 0 && e.credits.spend(from, m.Credit)
+	if m.Credit > 0 && !good && len(m.Header.Executors) == 1 && e.find(m.Header.Run) == nil {
+		e.refuse(from, &m.Header)
+		return
+	}
 	a := e.join(&m.Header)
+	if good && !a.credited() {
+		e.credits.entered()
+	}
 	if a == nil {
 		return
 	}
@@ -108,8 +126,8 @@ func (e *Executor) deliver(from wire.Peer, m *wire.Deliver) {
 func (e *Executor) exec(from wire.Peer, m *wire.Exec) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if ctx := e.visitingLocked(m.Run, m.Epoch); ctx != nil {
-		e.work.Go(func() { e.runItem(ctx, from, m) })
+	if v := e.visitingLocked(m); v != nil {
+		e.work.Go(func() { e.runItem(v, from, m) })
 	}
 }
 
@@ -152,11 +170,16 @@ func (e *Executor) releaseOne(run id.Run, epoch uint32) {
 		return // from one who does not know that it was given up for lost
 	}
 	delete(e.runs, run)
-	if v := e.visits[run]; v != nil {
-		v.end(errReleased)
+	v := e.visits[run]
+	newer := v != nil && v.newest > epoch // items of a later epoch have overtaken this
+	if v != nil && !newer {
+		e.endVisitLocked(run, v, errReleased)
 	}
 	e.endedLocked(run, epoch)
 	e.mu.Unlock()
+	if !newer {
+		e.letGo(run)
+	}
 	if a != nil {
 		a.drop(errReleased)
 	}
@@ -230,6 +253,7 @@ func (e *Executor) settle(a *activity) {
 		delete(e.runs, a.run)
 	}
 	e.endedLocked(a.run, a.epoch())
+	e.letGo(a.run)
 }
 
 // isOverLocked reports whether the run has ended here as far as whoever sent h can know.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/squall-faas/squall/cache"
+	"github.com/squall-faas/squall/cache/session"
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/executor/runtime"
 	"github.com/squall-faas/squall/fault"
@@ -22,31 +24,47 @@ type call struct {
 	args       []value.Value
 	until      time.Time // the run's deadline; zero is none
 	depth      int
-	home       *activity   // the node's, where it is on this executor
-	late       func(error) // else: tells the home that the try has failed though the function has not returned
+	terms      terms
+	carried    *session.State // what the invocations before have seen
+	after      *session.State // what they and this one have; nil for levels that do not care
+	home       *activity      // the node's, where it is on this executor
+	revocable  bool           // it has a context of its own
+	flow       *flow          // of what it yields, where others may begin with it
+	late       func(error)    // else: tells the home that the try has failed though the function has not returned
 }
 
 // work runs one invocation, and then whatever follows it on this node, with one slot.
 func (a *activity) work(c dag.Command) {
 	waited := time.Now()
 	f := a.spec.functions[c.Invocation.Node]
-	_, err := a.e.library.callable(a.ctx, f) // to compile takes seconds, and no slot
+	ctx, _ := a.context(c.Invocation)
+	_, err := a.e.library.callable(ctx, f) // to compile takes seconds, and no slot
 	var own *slots
 	if err == nil {
-		own, err = a.e.enter(a.ctx, f)
+		own, err = a.e.enter(ctx, f, a)
 	}
 	if err != nil {
-		a.advance(a.failed(c.Invocation, err))
+		a.spent()
+		if !errors.Is(err, errReturned) && !a.leaveOff(c.Invocation) {
+			a.advance(a.failed(c.Invocation, err))
+		}
 		return
 	}
 	defer a.e.slots.release()
+	if !a.begin() {
+		if own != nil {
+			own.release()
+		}
+		return
+	}
 	running := true
 	defer func() {
 		if own != nil {
 			own.release()
 		}
-		if running { // runtime.Goexit: only deferred functions still run
+		if running && !a.leaveOff(c.Invocation) { // runtime.Goexit: only deferred functions still run
 			a.advance(a.failed(c.Invocation, errGoexit))
+			a.closeFlow(c.Invocation, errGoexit)
 		}
 	}()
 	for ok := true; ok; {
@@ -55,9 +73,15 @@ func (a *activity) work(c dag.Command) {
 			own.release()
 			own = nil
 		}
+		if a.leaveOff(c.Invocation) {
+			a.closeFlow(c.Invocation, errWithdrawn)
+			break
+		}
 		buf := newCommands()
 		*buf = a.step(ev, *buf)
+		inv := c.Invocation
 		c, ok = a.perform(*buf, true)
+		a.closeFlow(inv, asError(ev.Err))
 		freeCommands(buf)
 		waited = time.Time{}
 	}
@@ -65,6 +89,14 @@ func (a *activity) work(c dag.Command) {
 }
 
 var errGoexit = fault.New(fault.FunctionExited, "the function ended its goroutine with runtime.Goexit: return an error instead")
+
+// asError keeps no error from becoming an error that is nil.
+func asError(f *fault.Error) error {
+	if f == nil {
+		return nil
+	}
+	return f
+}
 
 // run1 runs one invocation and gives the event that ends it.
 func (a *activity) run1(c dag.Command, waited time.Time) dag.Event {
@@ -74,7 +106,24 @@ func (a *activity) run1(c dag.Command, waited time.Time) dag.Event {
 		home: a,
 	}
 	began := time.Now()
-	v, err := a.e.invoke(a.ctx, &call)
+	a.mu.Lock()
+	call.terms = a.termsLocked(c.Invocation.Node)
+	carried, err := a.carriedLocked(c.Invocation.Node)
+	a.mu.Unlock()
+	call.carried = carried
+	var v value.Value
+	if err == nil {
+		var ctx context.Context
+		if ctx, call.revocable = a.context(c.Invocation); withdrawn(ctx) {
+			err = errWithdrawn
+		} else {
+			a.openFlow(&call)
+			v, err = a.e.invoke(ctx, &call)
+		}
+	}
+	if err == nil {
+		err = a.carry(c.Invocation.Node, call.after)
+	}
 	if a.trace {
 		var wait time.Duration
 		if !waited.IsZero() {
@@ -95,15 +144,22 @@ func (a *activity) failed(inv dag.Invocation, err error) dag.Event {
 }
 
 // enter waits for a slot, and for one of the function's own where its concurrency is limited. The caller gives both
-// back.
-func (e *Executor) enter(ctx context.Context, f runtime.Spec) (own *slots, err error) {
+// back. a is the part of the run, which may go back to its owner while it waits; nil for an item of a Map.
+func (e *Executor) enter(ctx context.Context, f runtime.Spec, a *activity) (own *slots, err error) {
 	own = e.limits.of(f)
 	if own != nil {
+		if a != nil {
+			a.spent() // the function is what it waits for, not this node
+		}
 		if err := own.acquire(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if err := e.slots.acquire(ctx); err != nil {
+	var who waiter
+	if a != nil {
+		who = a
+	}
+	if err := e.slots.acquireOr(ctx, who); err != nil {
 		if own != nil {
 			own.release()
 		}
@@ -124,6 +180,7 @@ func (e *Executor) invoke(ctx context.Context, c *call) (value.Value, error) {
 	}
 	return value.Value{}, fault.From(err).With(func(f *fault.Error) {
 		f.Run, f.Function, f.Executor = c.run.String(), c.function.Name, e.cfg.Name
+		clip(f)
 	})
 }
 
@@ -135,7 +192,35 @@ func (c *call) limit(most int64) int64 {
 }
 
 func (e *Executor) try(ctx context.Context, c *call) (value.Value, error) {
-	args, err := e.cfg.Cache.Resolve(ctx, c.args)
+	s, err := e.begin(c)
+	if err != nil {
+		return value.Value{}, err
+	}
+	if c.terms.once && (c.terms.again || c.invocation.Try > 1) {
+		if out, st, done, err := e.recall(ctx, c, s); done || err != nil {
+			c.after = st
+			return out, ended(ctx, err)
+		}
+	}
+	out, err := e.run(ctx, c, s)
+	if err != nil {
+		s.Abort()
+		return value.Value{}, err
+	}
+	if c.terms.once {
+		out, c.after, err = e.settleEffects(ctx, c, s, out)
+	} else {
+		c.after, err = s.Finish(ctx)
+	}
+	if err != nil {
+		s.Abort()
+	}
+	return out, ended(ctx, err)
+}
+
+// run runs the function, within a session that the caller ends.
+func (e *Executor) run(ctx context.Context, c *call, s *cache.Session) (out value.Value, err error) {
+	args, err := s.Resolve(ctx, c.args)
 	if err != nil {
 		return value.Value{}, ended(ctx, err)
 	}
@@ -151,12 +236,23 @@ func (e *Executor) try(ctx context.Context, c *call) (value.Value, error) {
 		ctx, cancel = context.WithDeadline(ctx, until)
 		defer cancel()
 	}
-	inv := &invocation{Context: ctx, e: e, call: c, until: until}
+	inv := &invocation{Context: ctx, e: e, call: c, until: until, session: s}
+	defer inv.hangUp()
+	if p := e.cfg.Profiler; p != nil {
+		if began := time.Now(); p.Wants(c.function.Version, began) {
+			in := int64(sizeOf(args))
+			defer func() {
+				if err == nil {
+					p.Ran(c.function.Version, in, int64(out.Size()), time.Since(began))
+				}
+			}()
+		}
+	}
 	if c.function.Kind != runtime.Native {
 		v, err := callable.Invoke(inv, args)
 		return v, inv.explain(ended(ctx, err))
 	}
-	if home := c.home; home != nil && !own { // the run's end is the only end
+	if home := c.home; home != nil && !own && !c.revocable { // the run's end is the only end
 		home.enter(inv)
 		defer home.leave(inv)
 		if ctx.Err() != nil {

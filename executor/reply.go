@@ -15,7 +15,15 @@ import (
 // reply answers the caller: this is the run's collector, and the run has ended.
 func (a *activity) reply(c dag.Command) {
 	o := &wire.Outcome{Run: a.run, State: wire.Succeeded, Elapsed: int64(time.Since(a.started)), Err: c.Err}
-	if c.Err == nil {
+	if o.Err == nil {
+		if err := a.commit(); err != nil {
+			o.Err = fault.From(err)
+		}
+	}
+	if beginsAnew(o.Err) && a.again(o.Err) {
+		return
+	}
+	if o.Err == nil {
 		o.Values, o.Err = a.encodeOutputs(c.Outputs)
 		for _, out := range a.spec.graph.Outputs {
 			o.Names = append(o.Names, out.Name)
@@ -26,6 +34,17 @@ func (a *activity) reply(c dag.Command) {
 		o.Err = o.Err.With(func(e *fault.Error) { e.Run = a.run.String() })
 	}
 	a.finish(o)
+}
+
+// again asks the run's owner to begin it anew; false where nobody would hear of it.
+func (a *activity) again(why *fault.Error) bool {
+	a.mu.Lock()
+	owner, epoch, over := a.header.Owner, a.header.Plan.Epoch, a.over
+	a.mu.Unlock()
+	if over {
+		return true // it has begun anew already, or ended
+	}
+	return a.e.link().Send(owner, &wire.Again{Run: a.run, Epoch: epoch, Err: why}) == nil
 }
 
 func (a *activity) encodeOutputs(outputs []value.Value) ([]wire.Value, *fault.Error) {

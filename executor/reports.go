@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/internal/sched"
 	"github.com/squall-faas/squall/internal/wire"
 )
 
 const (
-	reportDelay = 10 * time.Millisecond
+	reportDelay = sched.ReportDelay
 	reportEvery = 512
 )
 
@@ -24,6 +25,7 @@ type reports struct {
 	count    int
 	timer    *time.Timer
 	armed    bool
+	hurried  bool // the timer is set to go off at once
 	closed   bool
 }
 
@@ -64,13 +66,34 @@ func (r *reports) add(put func()) {
 	}
 }
 
-// flush sends what there is.
+// hurry has everything told now: a coordinator has nothing left to send work with, and there is a slot.
+func (r *reports) hurry() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.hurried && !r.closed {
+		r.hurried, r.armed = true, true
+		r.timer.Reset(0)
+	}
+}
+
+// flush sends what there is. Who is told of ends, or waits for credits, is told of those too.
 func (r *reports) flush() {
 	r.mu.Lock()
-	ends, releases := r.ends, r.releases
+	ends, releases, hurried := r.ends, r.releases, r.hurried
 	r.ends, r.releases = map[wire.Peer][]wire.Ended{}, map[wire.Peer]*wire.Release{}
-	r.armed, r.count = false, 0
+	r.armed, r.hurried, r.count = false, false, 0
 	r.mu.Unlock()
+	if hurried || len(ends) > 0 {
+		grants, load := r.e.credits.grant()
+		for _, g := range grants {
+			if list, ok := ends[g.To]; ok || hurried {
+				load.Grant = g
+				own := load
+				r.e.send(g.To, &wire.Report{Ended: list, Load: &own})
+				delete(ends, g.To)
+			}
+		}
+	}
 	for owner, list := range ends {
 		r.e.send(owner, &wire.Report{Ended: list})
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/sched"
 )
 
 // slots bounds how many functions run at once. Who waits is served in order, so that nothing waits behind a long job
@@ -15,26 +16,61 @@ import (
 type slots struct {
 	size     int
 	maxQueue int
+	freed    func() // called when a slot or a place in the queue has come free; nil for none
 
 	mu      sync.Mutex // guards what follows
 	busy    int
 	queue   []chan struct{} // waiters, the oldest at head; nil where one has given up
 	head    int
 	waiting int // in queue, without those that have given up
+	pace    sched.Pace
 }
 
 func newSlots(size, maxQueue int) *slots { return &slots{size: size, maxQueue: maxQueue} }
 
 // acquire waits for a slot; overloaded at once when too many wait already, the cause of ctx's end at its end.
-func (s *slots) acquire(ctx context.Context) error {
+func (s *slots) acquire(ctx context.Context) error { return s.acquireOr(ctx, nil) }
+
+// waiter is who waits for a slot and may have somewhere else to go.
+type waiter interface {
+	// spent hears that it has a slot, or stands in line.
+	spent()
+	// giveBack is asked when no slot has come free for sched.StuckAfter, and after another while again. Its error ends the wait.
+	giveBack() error
+}
+
+// acquireOr is acquire for a waiter; nil for one that has nowhere to go.
+func (s *slots) acquireOr(ctx context.Context, who waiter) error {
 	turn, err := s.enqueue(s.maxQueue)
+	if who != nil {
+		who.spent()
+	}
 	if turn == nil || err != nil {
 		return err
 	}
-	select {
-	case <-turn:
-		return nil
-	case <-ctx.Done():
+	var stuck <-chan time.Time
+	if who != nil {
+		t := time.NewTicker(sched.StuckAfter)
+		defer t.Stop()
+		stuck = t.C
+	}
+	for waits := true; waits; {
+		select {
+		case <-turn:
+			return nil
+		case <-ctx.Done():
+			waits = false
+		case <-stuck:
+			if !s.stuck(time.Now()) {
+				continue
+			}
+			if err := who.giveBack(); err != nil {
+				if !s.leave(turn) {
+					s.release() // the slot came at the same moment: pass it on
+				}
+				return err
+			}
+		}
 	}
 	if !s.leave(turn) {
 		s.release() // the slot came at the same moment: pass it on
@@ -54,6 +90,7 @@ func (s *slots) enqueue(most int) (turn chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.busy < s.size {
+		s.pace.Taken(time.Now(), s.busy)
 		s.busy++
 		return nil, nil
 	}
@@ -87,8 +124,16 @@ func (s *slots) leave(turn chan struct{}) bool {
 
 // release gives a slot to the oldest waiter, or back.
 func (s *slots) release() {
+	s.handOn()
+	if s.freed != nil {
+		s.freed()
+	}
+}
+
+func (s *slots) handOn() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.pace.Given(time.Now(), s.busy)
 	for s.head < len(s.queue) {
 		turn := s.queue[s.head]
 		s.queue[s.head] = nil
@@ -120,4 +165,19 @@ func (s *slots) load() (busy, queued int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.busy, s.waiting
+}
+
+// stuck reports whether every slot is held, and has been for long.
+func (s *slots) stuck(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pace.Stuck(now, s.busy, s.size)
+}
+
+// state tells what there is to plan by: the load, how long an invocation holds its slot, 0 where that is not known, and
+// whether all slots are held by long ones.
+func (s *slots) state(now time.Time) (busy, queued int, mean time.Duration, stuck bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy, s.waiting, s.pace.Mean(now, s.busy), s.pace.Stuck(now, s.busy, s.size)
 }

@@ -27,6 +27,7 @@ const (
 type spec struct {
 	graph     *dag.Graph
 	functions []runtime.Spec // by node
+	linear    bool           // one path, along which a run's session travels
 }
 
 // loadKey is what a loaded function was made of: the same module may be registered under two names, with limits of
@@ -113,7 +114,7 @@ func decodeSpec(v value.Value) (*spec, error) {
 	if len(w.Functions) != len(g.Nodes) {
 		return nil, fault.New(fault.Internal, "a plan of %d nodes has %d functions", len(g.Nodes), len(w.Functions))
 	}
-	return &spec{graph: g, functions: w.Functions}, nil
+	return &spec{graph: g, functions: w.Functions, linear: g.Linear()}, nil
 }
 
 // has reports whether a function is loaded.

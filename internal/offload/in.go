@@ -13,19 +13,23 @@ import (
 )
 
 // In gives back the value of v. An inline one keeps v's bytes, which the caller gives up writing to; an offloaded one
-// is read from the store, on which In blocks, and checked against its size and hash. unavailable: the reference has
+// is read from the store, or pulled from the executor that holds it, on which In blocks, and checked against its size and
+// hash. unavailable: the reference has
 // expired, was discarded, or does not name what it refers to; whoever knows how to makes the value anew. Other codes:
 // invalid_argument for what no Out made, and the context's end.
 func (o *Offload) In(ctx context.Context, v wire.Value) (value.Value, error) {
-	if v.Far == nil {
+	switch {
+	case v.Held != nil:
+		return o.pull(ctx, v.Held)
+	case v.Far == nil:
 		return value.Parse(v.Inline)
 	}
 	f := *v.Far
 	switch {
 	case !strings.HasPrefix(f.Key, o.cfg.Prefix):
 		return value.Value{}, fault.New(fault.InvalidArgument, "the reference to key %.64q is none to an offloaded value: it must begin with %q", f.Key, o.cfg.Prefix)
-	case f.Size < 1 || f.Size > 1+kvs.MaxValue:
-		return value.Value{}, fault.New(fault.InvalidArgument, "the reference %.64q says %d bytes: expect 1 to %d", f.Key, f.Size, 1+kvs.MaxValue)
+	case f.Size < 1 || f.Size > 1+MaxDirect:
+		return value.Value{}, fault.New(fault.InvalidArgument, "the reference %.64q says %d bytes: expect 1 to %d", f.Key, f.Size, 1+MaxDirect)
 	}
 	e, err := o.cfg.Store.Get(ctx, kvs.Key(f.Key))
 	switch fault.CodeOf(err) {
@@ -53,7 +57,7 @@ func (o *Offload) InAll(ctx context.Context, vs []wire.Value) ([]value.Value, er
 	out := make([]value.Value, len(vs))
 	var away []int
 	for i, v := range vs {
-		if v.Far != nil {
+		if v.Away() {
 			away = append(away, i)
 			continue
 		}
@@ -79,12 +83,15 @@ func (o *Offload) InAll(ctx context.Context, vs []wire.Value) ([]value.Value, er
 	return out, nil
 }
 
-// Discard deletes from the store what Out put there for vs; their references resolve no more. It is best effort: what
-// it cannot reach goes by its TTL.
+// Discard deletes from the store what Out put there for vs, and lets go of what this node holds for them; their references
+// resolve no more. It is best effort: what it cannot reach goes by its TTL.
 func (o *Offload) Discard(ctx context.Context, vs []wire.Value) {
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for _, v := range vs {
+		if v.Held != nil && o.cfg.Hold != nil {
+			o.cfg.Hold.discard(heldRef(v.Held.ID, v.Held.Incarnation))
+		}
 		if v.Far == nil || !strings.HasPrefix(v.Far.Key, o.cfg.Prefix) {
 			continue
 		}

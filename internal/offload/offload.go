@@ -1,10 +1,12 @@
 package offload
 
 import (
+	"context"
 	"strings"
 	"time"
 
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/xfer"
 	"github.com/squall-faas/squall/kvs"
 )
 
@@ -15,11 +17,24 @@ const (
 	DefaultPrefix    = "off/"
 )
 
+// MaxValue is how many bytes of payload one value may have that travels between a client and a run, into a function or out
+// of it. A store takes longer ones (kvs.MaxValue), and functions pass them by reference: who is outside holds every value
+// that travels in memory, often several times.
+const MaxValue = 64 << 20
+
+// MaxDirect is how many bytes of payload one value may have that one executor passes to another: it is held once where it
+// was made, and once where it is pulled to, within the bounds of Hold and of the data port's client. No store takes more.
+const MaxDirect = kvs.MaxValue
+
 const (
 	// farBytes is what a reference costs in a message: its key, its numbers and their heads.
 	farBytes = 96
+	// heldBytes is the same of a reference to a value that an executor holds: an address or a few, and a capability.
+	heldBytes = 384
 	// worthwhile is the least wire form that is offloaded: below, the reference saves next to nothing.
 	worthwhile = 4 * farBytes
+	// idLen is the length of a held value's ID.
+	idLen = 32
 	// parallel is how many puts, gets or deletes of one message go on at a time.
 	parallel = 8
 )
@@ -36,6 +51,20 @@ type Config struct {
 	TTL time.Duration
 	// Prefix of the keys; "" means DefaultPrefix. References outside it are refused. All nodes must have the same.
 	Prefix string
+
+	// Hold keeps values for other executors to pull; nil keeps none, and large ones go through the store.
+	Hold *Hold
+	// Client pulls values from other executors' data ports; nil reads the store only. It is not closed by this package.
+	Client *xfer.Client
+	// PortOf gives the data port of an executor, "" where it is not known; nil knows none. With it, references name those
+	// that have the value already.
+	PortOf func(executor string) string
+	// AskStore asks an executor to Deposit a value that it holds: for those whose data ports cannot be reached from here. nil
+	// asks nobody.
+	AskStore func(ctx context.Context, executor string, ref xfer.Ref) error
+	// Observed is told of each value that came from an executor's data port alone, its bytes, and how long it took; nil is
+	// nobody. It must not block.
+	Observed func(executor string, bytes int64, took time.Duration)
 }
 
 func (c Config) validate() (Config, error) {
@@ -61,10 +90,11 @@ func (c Config) validate() (Config, error) {
 	return c, nil
 }
 
-// Offload moves values between messages and the store. It holds no state of its own; all methods are safe for
-// concurrent use.
+// Offload moves values between messages, nodes and the store. All methods are safe for concurrent use.
 type Offload struct {
-	cfg Config
+	cfg   Config
+	apart *shunned // data ports whose owners share no memory with this process although their host's name says so
+	deaf  *shunned // data ports that could not be reached
 }
 
 // New makes an Offload.
@@ -73,5 +103,5 @@ func New(cfg Config) (*Offload, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Offload{cfg: cfg}, nil
+	return &Offload{cfg: cfg, apart: newShunned(), deaf: newShunned()}, nil
 }

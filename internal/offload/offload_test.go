@@ -251,7 +251,7 @@ func TestTTL(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	s := newCounted(t)
 	o := fresh(t, s, 0)
-	huge := value.MustOf(make([]byte, kvs.MaxValue+1))
+	huge := value.MustOf(make([]byte, MaxValue+1))
 	_, err := o.Out(t.Context(), 0, value.MustOf(1), huge)
 	wantCode(t, err, fault.TooLarge)
 	for _, part := range []string{"value 2 of 2", "67108865", "67108864"} {
@@ -259,9 +259,9 @@ func TestTooLarge(t *testing.T) {
 			t.Fatalf("%q does not say %q", err, part)
 		}
 	}
-	_, err = o.Out(t.Context(), 0, value.MustOf(strings.Repeat("x", kvs.MaxValue+1)))
+	_, err = o.Out(t.Context(), 0, value.MustOf(strings.Repeat("x", MaxValue+1)))
 	wantCode(t, err, fault.TooLarge)
-	_, err = o.Out(t.Context(), 0, value.MustOf(make([]int16, kvs.MaxValue/2+1))) // live: its size shows when it is encoded
+	_, err = o.Out(t.Context(), 0, value.MustOf(make([]int16, MaxValue/2+1))) // live: its size shows when it is encoded
 	wantCode(t, err, fault.TooLarge)
 	many := make([]value.Value, 5000)
 	for i := range many {
@@ -325,7 +325,7 @@ func TestNeverAWrongValue(t *testing.T) {
 		{func(f *wire.FarAway) { f.Key = "" }, fault.InvalidArgument},
 		{func(f *wire.FarAway) { f.Key = DefaultPrefix + strings.Repeat("x", kvs.MaxKey) }, fault.Unavailable},
 		{func(f *wire.FarAway) { f.Size = -1 }, fault.InvalidArgument},
-		{func(f *wire.FarAway) { f.Size = kvs.MaxValue + 2 }, fault.InvalidArgument},
+		{func(f *wire.FarAway) { f.Size = MaxDirect + 2 }, fault.InvalidArgument},
 	} {
 		f := good
 		c.edit(&f)

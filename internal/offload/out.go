@@ -15,29 +15,37 @@ import (
 	"github.com/squall-faas/squall/value"
 )
 
-// Out gives the form in which vs travel together in one message, in their order. Where they exceed the threshold, the
-// largest are put in the store, side by side, until the rest fits; they stay there for ttl, or for the configured TTL
-// if ttl is 0. Out blocks on the store only then.
-//
-// Inline forms are copies, except those of nothing. too_large: a value over kvs.MaxValue, or more small values than
-// one message holds; else the store's error. Nothing has been offloaded, or expires by itself, where Out fails.
+// Out is Send to whoever can read the store, for ttl.
 func (o *Offload) Out(ctx context.Context, ttl time.Duration, vs ...value.Value) ([]wire.Value, error) {
+	return o.Send(ctx, Terms{TTL: ttl}, vs...)
+}
+
+// Send gives the form in which vs travel together in one message, in their order, each by the path that its terms and its
+// size have it take. Where those that are to travel inline exceed the threshold, the largest leave the message until the
+// rest fits. What leaves is held by this node or put in the store, side by side, and stays there for the terms' time. Send
+// blocks on the store only for those that go there.
+//
+// Inline forms are copies, except those of nothing; what is held is not copied. too_large: a value over MaxValue, or over
+// MaxDirect to an executor, or more small values than one message holds; else the store's error. Nothing has been
+// offloaded, or expires by itself, where Send fails.
+func (o *Offload) Send(ctx context.Context, t Terms, vs ...value.Value) ([]wire.Value, error) {
 	out := make([]wire.Value, len(vs))
+	holds := o.cfg.Hold != nil
 	room := 0
 	for _, v := range vs {
-		if n := 1 + v.Size(); n <= o.cfg.Threshold {
+		if n := 1 + v.Size(); choose(t, n, o.cfg.Threshold, holds) == Inline {
 			room += n
 		}
 	}
 	// One buffer for all small ones: append may move it, and what was cut from it before stays good.
 	buf := make([]byte, 0, min(room, o.cfg.Threshold+o.cfg.Threshold/4))
-	total, large := 0, false
+	total, away := 0, false
 	for i, v := range vs {
-		if n := v.Size(); n > o.cfg.Threshold {
-			if n > kvs.MaxValue {
-				return nil, tooLarge(i, len(vs), n)
+		if n := v.Size(); choose(t, 1+n, o.cfg.Threshold, holds) != Inline {
+			if n > t.most() {
+				return nil, tooLarge(i, len(vs), n, t.most())
 			}
-			large = true
+			away = true
 			continue
 		}
 		from := len(buf)
@@ -45,24 +53,24 @@ func (o *Offload) Out(ctx context.Context, ttl time.Duration, vs ...value.Value)
 		if err != nil {
 			return nil, fault.From(err)
 		}
-		if n := len(b) - from - 1; n > kvs.MaxValue { // what Size had only estimated
-			return nil, tooLarge(i, len(vs), n)
+		if n := len(b) - from - 1; n > t.most() { // what Size had only estimated
+			return nil, tooLarge(i, len(vs), n, t.most())
 		}
 		buf = b
 		out[i].Inline = b[from:len(b):len(b)]
 		total += len(b) - from
 	}
-	if !large && total <= o.cfg.Threshold {
+	if !away && total <= o.cfg.Threshold {
 		return out, nil
 	}
-	if err := o.spill(ctx, ttl, vs, out); err != nil {
+	if err := o.spill(ctx, t, vs, out); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-func tooLarge(i, of, n int) error {
-	return fault.New(fault.TooLarge, "value %d of %d has %d bytes: at most %d (64 MiB) are allowed; put it under several keys and pass references", i+1, of, n, kvs.MaxValue)
+func tooLarge(i, of, n, most int) error {
+	return fault.New(fault.TooLarge, "value %d of %d has %d bytes: at most %d (%d MiB) are allowed; put it under several keys and pass references", i+1, of, n, most, most>>20)
 }
 
 // far is one value that leaves its message.
@@ -73,8 +81,12 @@ type far struct {
 }
 
 // spill offloads what has no inline form yet, and then the largest until the rest fits.
-func (o *Offload) spill(ctx context.Context, ttl time.Duration, vs []value.Value, out []wire.Value) error {
+func (o *Offload) spill(ctx context.Context, t Terms, vs []value.Value, out []wire.Value) error {
 	var gone []far
+	cost := farBytes
+	if o.cfg.Hold != nil && t.To != "" && t.Path != Remote {
+		cost = heldBytes
+	}
 	total := 0
 	bySize := make([]int, 0, len(out))
 	for i := range out {
@@ -83,11 +95,11 @@ func (o *Offload) spill(ctx context.Context, ttl time.Duration, vs []value.Value
 			if err != nil {
 				return fault.From(err)
 			}
-			if len(data) > kvs.MaxValue {
-				return tooLarge(i, len(vs), len(data))
+			if len(data) > t.most() {
+				return tooLarge(i, len(vs), len(data), t.most())
 			}
 			gone = append(gone, far{i, kind, data})
-			total += farBytes
+			total += cost
 			continue
 		}
 		total += len(out[i].Inline)
@@ -99,18 +111,43 @@ func (o *Offload) spill(ctx context.Context, ttl time.Duration, vs []value.Value
 		if total <= o.cfg.Threshold {
 			break
 		}
-		if len(b) < worthwhile {
+		if len(b) < worthwhile || len(b) < 2*cost {
 			return fault.New(fault.TooLarge, "%d values, %d bytes of them small ones, do not fit a message of %d bytes: pass them as one list",
 				len(vs), total, o.cfg.Threshold)
 		}
 		gone = append(gone, far{i, value.Kind(b[0]), b[1:]})
-		total += farBytes - len(b)
+		total += cost - len(b)
 	}
 	if total > o.cfg.Threshold {
 		return fault.New(fault.TooLarge, "the references to %d values do not fit a message of %d bytes: pass them as one list", len(vs), o.cfg.Threshold)
 	}
-	if ttl == 0 {
-		ttl = o.cfg.TTL
+	if t.TTL == 0 {
+		t.TTL = o.cfg.TTL
+	}
+	var puts []far
+	for _, f := range gone {
+		if cost == heldBytes {
+			if d := o.cfg.Hold.put(t.Run, o.portOf(t.To), t.TTL, f.kind, f.data); d != nil {
+				out[f.at] = wire.Value{Held: d}
+				continue
+			}
+		}
+		puts = append(puts, f)
+	}
+	return o.store(ctx, t.TTL, puts, out)
+}
+
+func (o *Offload) portOf(executor string) string {
+	if o.cfg.PortOf == nil {
+		return ""
+	}
+	return o.cfg.PortOf(executor)
+}
+
+// store puts values in the store, side by side.
+func (o *Offload) store(ctx context.Context, ttl time.Duration, gone []far, out []wire.Value) error {
+	if len(gone) == 0 {
+		return nil
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
@@ -131,7 +168,7 @@ func (o *Offload) spill(ctx context.Context, ttl time.Duration, vs []value.Value
 	}
 	if err := group.Wait(); err != nil {
 		e := fault.From(err)
-		return fault.New(e.Code, "offload %d of %d values: %w", len(gone), len(vs), e)
+		return fault.New(e.Code, "offload %d of %d values: %w", len(gone), len(out), e)
 	}
 	return nil
 }

@@ -57,6 +57,12 @@ func (r *Registry) Add(name string, impl fn.Impl) (runtime.Spec, error) {
 		In:      typeNames(impl.In),
 		Out:     value.TypeName(impl.Out),
 	}
+	if impl.Streams {
+		spec.In[0] = fn.StreamType
+	}
+	if impl.Yields {
+		spec.Out = fn.StreamType
+	}
 	r.versions[name] = append(r.versions[name], entry{spec, impl})
 	changed := r.onChange
 	r.mu.Unlock()

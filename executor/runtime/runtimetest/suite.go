@@ -34,6 +34,12 @@ func Run(t *testing.T, h Harness) {
 	t.Run("PanicHasStack", func(t *testing.T) { testPanicStack(t, h) })
 	t.Run("Context", func(t *testing.T) { testContext(t, h) })
 	t.Run("ContextFaults", func(t *testing.T) { testContextFaults(t, h) })
+	t.Run("Updates", func(t *testing.T) { testUpdates(t, h) })
+	t.Run("Siblings", func(t *testing.T) { testSiblings(t, h) })
+	t.Run("PutWith", func(t *testing.T) { testPutWith(t, h) })
+	t.Run("Messages", func(t *testing.T) { testMessages(t, h) })
+	t.Run("MessageFaults", func(t *testing.T) { testMessageFaults(t, h) })
+	t.Run("EndedInRecv", func(t *testing.T) { testEndedInRecv(t, h) })
 	t.Run("Ended", func(t *testing.T) { testEnded(t, h) })
 	t.Run("Concurrent", func(t *testing.T) { testConcurrent(t, h) })
 	if h.sandboxed() {

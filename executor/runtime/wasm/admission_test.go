@@ -205,6 +205,28 @@ func TestCacheNotWritable(t *testing.T) {
 	}
 }
 
+// TestCacheThatTakesNoMore: a disk that is full, here a directory that is gone, keeps no module from running.
+func TestCacheThatTakesNoMore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	var log strings.Builder
+	r := newRuntime(t, wasm.Config{CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	f, err := r.Load(t.Context(), runtime.Spec{Name: "f"}, handmade{invoke: []byte{0x42, 2}}.bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, cancel := contextWithin(t, time.Minute)
+	defer cancel()
+	if _, err := f.Invoke(c, nil); fault.Is(err, fault.InvalidModule) {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "was not kept") {
+		t.Errorf("logged %q", log.String())
+	}
+}
+
 func TestClose(t *testing.T) {
 	r, err := wasm.New(t.Context(), wasm.Config{})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/squall-faas/squall/executor/runtime"
 	"github.com/squall-faas/squall/executor/runtime/runtimetest"
 	"github.com/squall-faas/squall/executor/runtime/wasm"
+	"github.com/squall-faas/squall/fn"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -45,7 +46,7 @@ func BenchmarkHop(b *testing.B) {
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			c := runtimetest.NewContext(b.Context())
-			if err := c.PutValue("k", wire(7)); err != nil {
+			if err := c.PutValue("k", wire(7), fn.PutOptions{}); err != nil {
 				b.Fatal(err)
 			}
 			g := named{f, value.MustOf(bc.function)}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/fn"
+	"github.com/squall-faas/squall/kvs/lattice"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -19,20 +21,20 @@ func appendU32(dst []byte, n int) []byte { return binary.LittleEndian.AppendUint
 
 func appendText(dst []byte, s string) []byte { return append(appendU32(dst, len(s)), s...) }
 
-// argsFrame is an arguments frame whose payloads have not been copied together.
-type argsFrame struct {
+// valuesFrame is a list of values whose payloads have not been copied together.
+type valuesFrame struct {
 	kinds    []value.Kind
 	payloads [][]byte
 	size     int
 }
 
-// newArgsFrame encodes args; bytes among them are not copied.
-func newArgsFrame(args []value.Value) (argsFrame, error) {
-	f := argsFrame{kinds: make([]value.Kind, len(args)), payloads: make([][]byte, len(args)), size: 4}
-	for i, a := range args {
-		k, b, err := a.Payload()
+// newValuesFrame encodes vs; bytes among them are not copied.
+func newValuesFrame(vs []value.Value) (valuesFrame, error) {
+	f := valuesFrame{kinds: make([]value.Kind, len(vs)), payloads: make([][]byte, len(vs)), size: 4}
+	for i, v := range vs {
+		k, b, err := v.Payload()
 		if err != nil {
-			return f, fault.New(fault.WrongType, "argument %d: %w", i+1, err)
+			return f, fault.New(fault.WrongType, "value %d of %d: %w", i+1, len(vs), err)
 		}
 		f.kinds[i], f.payloads[i] = k, b
 		f.size += 4 + 1 + len(b)
@@ -41,7 +43,7 @@ func newArgsFrame(args []value.Value) (argsFrame, error) {
 }
 
 // write puts the frame into dst, which has exactly its size.
-func (f argsFrame) write(dst []byte) {
+func (f valuesFrame) write(dst []byte) {
 	binary.LittleEndian.PutUint32(dst, uint32(len(f.payloads)))
 	at := 4
 	for i, b := range f.payloads {
@@ -159,6 +161,39 @@ func parseValues(b []byte) ([]value.Value, error) {
 		vs[i], b = v, rest
 	}
 	return vs, nil
+}
+
+// parseAddressed reads a value with where it is to go before it: a key, or an invocation's address. Nothing aliases b.
+func parseAddressed(b []byte) (to string, v value.Value, err error) {
+	part, wire, ok := cutPart(b)
+	if !ok {
+		return "", v, errBadFrame
+	}
+	v, err = value.Parse(append([]byte(nil), wire...))
+	return string(part), v, err
+}
+
+// parsePut reads a key, options and a value. Nothing aliases b.
+func parsePut(b []byte) (key string, v value.Value, o fn.PutOptions, err error) {
+	part, b, ok := cutPart(b)
+	if !ok || len(b) < 8 {
+		return "", v, o, errBadFrame
+	}
+	if o.TTL = time.Duration(binary.LittleEndian.Uint64(b)); o.TTL < 0 {
+		return "", v, o, fault.New(fault.InvalidArgument, "the time to live is %v: give 0 for none, or more", o.TTL)
+	}
+	o.Ack, v, err = parseAddressed(b[8:])
+	return string(part), v, o, err
+}
+
+// parseUpdate reads a key and an operation. Nothing aliases b.
+func parseUpdate(b []byte) (key string, op lattice.Op, err error) {
+	part, rest, ok := cutPart(b)
+	if !ok {
+		return "", op, errBadFrame
+	}
+	op, err = lattice.DecodeOp(append([]byte(nil), rest...))
+	return string(part), op, err
 }
 
 // parseNamed reads a list of names with values, which alias b.

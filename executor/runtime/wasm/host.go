@@ -34,6 +34,12 @@ const (
 	opRunID    = 7
 	opDeadline = 8
 	opLimits   = 9
+	opUpdate   = 10
+	opSiblings = 11
+	opPutWith  = 12
+	opAddress  = 13
+	opSend     = 14
+	opRecv     = 15
 )
 
 // invocation is what an instance runs for, and the context that wazero hands to the host functions.
@@ -145,16 +151,34 @@ func (inv *invocation) operate(op uint32, request []byte) error {
 			return err
 		}
 		return inv.reply(v)
-	case opPut:
-		key, wire, ok := cutPart(request)
-		if !ok {
-			return errBadFrame
-		}
-		v, err := value.Parse(append([]byte(nil), wire...))
+	case opSiblings:
+		vs, err := inv.SiblingValues(string(request))
 		if err != nil {
 			return err
 		}
-		return inv.PutValue(string(key), v)
+		return inv.replyList(vs)
+	case opPut:
+		key, v, err := parseAddressed(request)
+		if err != nil {
+			return err
+		}
+		return inv.PutValue(key, v, fn.PutOptions{})
+	case opPutWith:
+		key, v, o, err := parsePut(request)
+		if err != nil {
+			return err
+		}
+		return inv.PutValue(key, v, o)
+	case opUpdate:
+		key, op, err := parseUpdate(request)
+		if err != nil {
+			return err
+		}
+		v, err := inv.UpdateValue(key, op)
+		if err != nil {
+			return err
+		}
+		return inv.reply(v)
 	case opDelete:
 		return inv.Delete(string(request))
 	case opCall:
@@ -186,6 +210,22 @@ func (inv *invocation) operate(op uint32, request []byte) error {
 		}
 		inv.body, err = appendNamed(nil, out)
 		return err
+	case opAddress:
+		inv.head = append(inv.head, inv.Address()...)
+		return nil
+	case opSend:
+		to, v, err := parseAddressed(request)
+		if err != nil {
+			return err
+		}
+		return inv.SendValue(to, v)
+	case opRecv:
+		from, v, err := inv.RecvValue()
+		if err != nil {
+			return err
+		}
+		inv.head = appendText(inv.head, from)
+		return inv.reply(v)
 	case opLog:
 		texts, ok := parseTexts(request)
 		if !ok || len(texts) == 0 {
@@ -210,12 +250,23 @@ func (inv *invocation) operate(op uint32, request []byte) error {
 	return fault.New(fault.Unsupported, "host operation %d is of a later ABI: upgrade this executor", op)
 }
 
-// reply makes v's wire form the reply.
+// reply ends the reply with v's wire form.
 func (inv *invocation) reply(v value.Value) error {
 	k, b, err := v.Payload()
 	if err != nil {
 		return err
 	}
 	inv.head, inv.body = append(inv.head, byte(k)), b
+	return nil
+}
+
+// replyList makes a list of values the reply.
+func (inv *invocation) replyList(vs []value.Value) error {
+	frame, err := newValuesFrame(vs)
+	if err != nil {
+		return err
+	}
+	inv.body = make([]byte, frame.size)
+	frame.write(inv.body)
 	return nil
 }

@@ -62,7 +62,7 @@ func (inst *instance) close() { _ = inst.mod.Close(context.Background()) }
 
 // call runs the function once.
 func (inst *instance) call(c fn.Context, args []value.Value) (value.Value, error) {
-	frame, err := newArgsFrame(args)
+	frame, err := newValuesFrame(args)
 	if err != nil {
 		return value.Value{}, err
 	}
@@ -99,7 +99,7 @@ const (
 )
 
 // pass writes the arguments into the guest's memory.
-func (inst *instance) pass(frame argsFrame) error {
+func (inst *instance) pass(frame valuesFrame) error {
 	n := uint32(frame.size)
 	if n > inst.argsCap {
 		want := n

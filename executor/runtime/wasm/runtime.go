@@ -3,6 +3,8 @@ package wasm
 import (
 	"container/list"
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	goruntime "runtime"
@@ -168,7 +170,12 @@ func (r *Runtime) Load(ctx context.Context, spec runtime.Spec, code []byte) (run
 	}
 	// Half the processors compile, the others go on running functions.
 	workers := (goruntime.GOMAXPROCS(0) + 1) / 2
-	compiled, err := r.engine.CompileModule(experimental.WithCompilationWorkers(ctx, workers), metered)
+	ctx = experimental.WithCompilationWorkers(ctx, workers)
+	compiled, err := r.engine.CompileModule(ctx, metered)
+	if errors.As(err, new(*fs.PathError)) { // the module compiles: it is the disk that does not take what came of it
+		r.cfg.Logger.Warn("a compiled module was not kept: it is compiled again in every process", "function", spec.Name, "dir", r.cfg.CacheDir, "err", err)
+		compiled, err = r.engine.CompileModule(ctx, metered) // it is in memory now
+	}
 	if err != nil {
 		return nil, fault.New(fault.InvalidModule, "compile the module: %w", err)
 	}

@@ -40,6 +40,18 @@ var Table = map[string]fn.Impl{
 	"logs":     fn.Native(Logs),
 	"goexit":   fn.Native0(Goexit),
 
+	"updates":      fn.Native(Updates),
+	"updatesfield": fn.Native(UpdatesField),
+	"addfield":     fn.Native2(AddField),
+	"count":        fn.Native2(Count),
+	"siblings":     fn.Native(Siblings),
+	"putwith":      fn.Native3(PutWith),
+	"answers":      fn.Native(Answers),
+	"asks":         fn.Native2(Asks),
+	"sends":        fn.Native2(Sends),
+	"floods":       fn.Native0(Floods),
+	"receives":     fn.Native0(Receives),
+
 	// Only where they cannot hurt the process.
 	"exit":      fn.Native(Exit),
 	"spin":      fn.Native0(Spin),
