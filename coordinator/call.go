@@ -49,7 +49,7 @@ func (c *Coordinator) call(m bus.Msg) {
 
 // refuse answers a call that does not become a run.
 func (c *Coordinator) refuse(call *wire.Call, err error) {
-	c.reply(call.Reply, &wire.Outcome{Run: call.Run, State: wire.Errored, Err: fault.From(err).With(func(e *fault.Error) {
+	c.reply(call.Reply, &wire.Outcome{Run: call.Run, State: wire.Errored, Err: c.outward(err).With(func(e *fault.Error) {
 		if e.Run == "" {
 			e.Run = call.Run.String()
 		}

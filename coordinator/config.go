@@ -19,12 +19,16 @@ type Config struct {
 
 	Bus    bus.Bus
 	System kvs.Store // the system space: functions, DAGs, specs, run records
+	// State is the users' space: a lost executor is fenced there before its work is executed again. nil fences nobody.
+	State kvs.Store
 
 	// Sweepers are swept once an hour: stores that leave garbage behind which only looking finds. None is fine.
 	Sweepers []Sweeper
 
 	// MaxRuns is how many runs may be open before the next call is refused as overloaded; 0 is 65,536.
 	MaxRuns int
+	// MaxQueue is how many calls wait for a free slot before the next is refused as overloaded; 0 is 16,384.
+	MaxQueue int
 	// PlaceWait is how long a call waits for an executor that can run it before it ends in no_executor; 0 is 1 s.
 	PlaceWait time.Duration
 	// Suspect is the silence after which an executor is asked whether it lives; 0 is 500 ms, longer than two
@@ -35,6 +39,8 @@ type Config struct {
 	Dead time.Duration
 	// Crashes is how many executors die under a run before it may be taken for the cause; 0 is 2.
 	Crashes int
+	// Restarts is how often a run begins anew because of conflicts before it ends with the last; 0 is 32.
+	Restarts int
 
 	Logger *slog.Logger // nil discards
 }
@@ -68,6 +74,9 @@ func (c *Config) validate() error {
 	}
 	if c.Crashes <= 0 {
 		c.Crashes = 2
+	}
+	if c.Restarts <= 0 {
+		c.Restarts = 32
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))

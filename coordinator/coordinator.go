@@ -7,13 +7,12 @@ import (
 	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/bus"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/link"
 	"github.com/squall-faas/squall/internal/recent"
+	"github.com/squall-faas/squall/internal/sched"
 	"github.com/squall-faas/squall/internal/wire"
 	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/value"
@@ -24,7 +23,6 @@ const (
 	probeWait  = 400 * time.Millisecond
 	probeAgain = 250 * time.Millisecond
 	keepEnded  = 16 << 10
-	keepHints  = 64 << 10
 	storeLimit = 15 * time.Second
 )
 
@@ -36,18 +34,21 @@ type Coordinator struct {
 	self     wire.Peer
 	mux      *link.Mux
 	registry *registry
-	hints    *lru.Cache[string, string] // key → executor that resolved it last
 	subs     []bus.Subscription
 	ctx      context.Context // ends with Close; for goroutines of runs
 	stop     context.CancelFunc
 	work     sync.WaitGroup
+	wake     chan struct{} // the scheduler wants a tick at another time
 
 	mu       sync.Mutex // guards what follows
 	members  *members
 	runs     map[id.Run]*run
 	adopting map[id.Run]chan struct{} // closed when the run is in runs, or is not to be
-	waiting  []*run                   // runs that no executor takes just now, oldest first
+	waiting  []*run                   // runs that no executor can run just now, oldest first
 	ended    *recent.Window[id.Run, ended]
+	sched    *sched.Scheduler
+	commands []sched.Command // a buffer for what the scheduler says
+	woken    time.Time       // when it wants its next tick
 	probing  map[wire.Peer]bool
 	turn     int
 	moved    chan struct{} // closed and renewed when an executor joins or announces functions
@@ -73,9 +74,9 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 		cfg: cfg, log: cfg.Logger.With("coordinator", cfg.Name), subjects: wire.In(cfg.Namespace),
 		registry: newRegistry(cfg.System), members: newMembers(cfg.Suspect, cfg.Dead),
 		runs: map[id.Run]*run{}, adopting: map[id.Run]chan struct{}{}, probing: map[wire.Peer]bool{}, moved: make(chan struct{}),
+		sched: sched.New(sched.Config{Queue: cfg.MaxQueue, Seed: uint64(time.Now().UnixNano())}), wake: make(chan struct{}, 1),
 	}
 	c.ended = recent.New[id.Run, ended](keepEnded)
-	c.hints, _ = lru.New[string, string](keepHints) // only fails for a size below 1
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(err, c.Close())
@@ -208,6 +209,15 @@ func (c *Coordinator) Open() int {
 	return len(c.runs)
 }
 
+// outward is an error as callers are told it. What this coordinator's own end has cut short nobody has cancelled: another
+// coordinator takes the same call.
+func (c *Coordinator) outward(err error) *fault.Error {
+	if c.ctx.Err() != nil && fault.Is(err, fault.Cancelled) {
+		return fault.New(fault.Unavailable, "coordinator %s is leaving: try again, another takes over", c.cfg.Name)
+	}
+	return fault.From(err)
+}
+
 // do runs f on a goroutine that Close waits for, with a context that Close ends.
 func (c *Coordinator) do(f func(ctx context.Context)) {
 	c.mu.Lock()
@@ -229,8 +239,12 @@ func (c *Coordinator) heartbeat(m bus.Msg) {
 		c.log.Warn("heartbeat refused", "err", err)
 		return
 	}
+	now, keys := time.Now(), hb.Keys
+	hb.Keys = nil // they are the scheduler's, and large: lists of members go without
 	c.mu.Lock()
-	changes := c.members.heartbeat(time.Now(), hb)
+	changes := c.members.heartbeat(now, hb)
+	c.unscheduleLocked(now, changes)
+	c.heardLocked(now, &hb, keys)
 	c.mu.Unlock()
 	c.apply(changes)
 }
@@ -239,6 +253,7 @@ func (c *Coordinator) heartbeat(m bus.Msg) {
 func (c *Coordinator) linkLost(p wire.Peer) {
 	c.mu.Lock()
 	changes := c.members.lose(p)
+	c.unscheduleLocked(time.Now(), changes)
 	c.mu.Unlock()
 	c.apply(changes)
 }
@@ -247,15 +262,26 @@ func (c *Coordinator) linkLost(p wire.Peer) {
 func (c *Coordinator) ticks() {
 	t := time.NewTicker(tickEach)
 	defer t.Stop()
+	patience := time.NewTimer(time.Hour)
+	defer patience.Stop()
 	for {
 		select {
 		case <-c.ctx.Done():
 			return
+		case <-c.wake:
+			c.wakeAt(patience)
+			continue
+		case <-patience.C:
+			c.tickScheduler()
+			c.wakeAt(patience)
+			continue
 		case <-t.C:
 		}
 		now := time.Now()
 		c.mu.Lock()
 		changes := c.members.tick(now)
+		c.unscheduleLocked(now, changes)
+		c.sched.Sweep(now)
 		c.mu.Unlock()
 		c.apply(changes)
 		c.placeWaiting(now)
@@ -349,6 +375,7 @@ func (c *Coordinator) probe(p wire.Peer) {
 		switch verdict {
 		case dead:
 			changes = c.members.lose(p)
+			c.unscheduleLocked(time.Now(), changes)
 		case alive:
 			c.members.alive(time.Now(), p)
 		case cutOff:

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/squall-faas/squall/fault"
@@ -75,6 +76,8 @@ func (c *Coordinator) keepRecords() {
 		if err := c.scanRecords(c.ctx); err != nil {
 			c.log.Error("run records cannot be read; open durable runs wait", "err", err)
 			wait = scanAgain
+		} else if err := c.sweepEffects(c.ctx); err != nil && c.ctx.Err() == nil {
+			c.log.Warn("records of what ended runs have written stay for now", "err", err)
 		}
 		select {
 		case <-c.ctx.Done():
@@ -140,6 +143,42 @@ func (c *Coordinator) scanRecords(ctx context.Context) error {
 	}
 }
 
+// sweepEffects removes the records of what invocations have written whose runs have ended: nobody executes those again.
+func (c *Coordinator) sweepEffects(ctx context.Context) error {
+	open := map[id.Run]bool{}
+	for cursor := ""; ; {
+		page, err := c.cfg.System.List(ctx, wire.EffectsPrefix, cursor, 1000)
+		if err != nil {
+			return err
+		}
+		for _, k := range page.Keys {
+			name, _, _ := strings.Cut(string(k[len(wire.EffectsPrefix):]), "/")
+			run, err := id.ParseRun(name)
+			if err != nil {
+				continue // not a run's
+			}
+			keep, known := open[run]
+			if !known {
+				rec, _, err := c.recordOf(ctx, run)
+				if err != nil && !fault.Is(err, fault.UnknownRun) {
+					return err
+				}
+				keep = err == nil && rec.Outcome == nil
+				open[run] = keep
+			}
+			if keep {
+				continue
+			}
+			if err := c.cfg.System.Delete(ctx, k, 0); err != nil {
+				return err
+			}
+		}
+		if cursor = page.Next; cursor == "" {
+			return nil
+		}
+	}
+}
+
 // adoptRun makes a stored run this coordinator's own. The record is written again, so that a collector of the owner
 // before, which expects the earlier revision, cannot record its outcome any more.
 //
@@ -179,6 +218,10 @@ func (c *Coordinator) adoptRun(ctx context.Context, rec *wire.RunRecord, rev uin
 		return // its collector has just ended it, or somebody else adopted it
 	}
 	e, err := c.cfg.System.Get(ctx, kvs.Key(wire.SpecKey(rec.Spec)))
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		c.log.Warn("run not adopted: its plan cannot be read; whoever asks for it has it tried again", "run", rec.Call.Run, "err", err)
+		return // the store is away, or this coordinator leaves: that is no outcome of the run's
+	}
 	var p *pin
 	if err == nil {
 		p, err = decodePin(rec.Spec, rec.Call.Name, e.Value)
@@ -241,7 +284,7 @@ func (c *Coordinator) answerFromRecord(run id.Run, to []string) {
 	rec, _, err := c.recordOf(ctx, run)
 	switch {
 	case err != nil:
-		o.Err = fault.From(err)
+		o.Err = c.outward(err)
 	case rec.Outcome == nil:
 		o.Err = fault.New(fault.OutcomeUnknown, "run %s has ended without a record of its outcome", run)
 	default:

@@ -71,6 +71,7 @@ func (c *Coordinator) closeLocked(r *run, collector wire.Peer, why *fault.Error,
 		return
 	}
 	delete(c.runs, r.id())
+	c.leaveLocked(r)
 	for _, s := range r.sites {
 		c.members.assign(s, -1)
 	}
@@ -91,6 +92,9 @@ func (c *Coordinator) report(from wire.Peer, m *wire.Report) {
 		if r := c.runs[e.Run]; r != nil {
 			c.endedLocked(r, from, e.Epoch, e.Err())
 		}
+	}
+	if m.Load != nil {
+		c.loadLocked(from, m.Load)
 	}
 }
 

@@ -57,7 +57,7 @@ func (c *Coordinator) runOp(m bus.Msg) {
 			defer cancel()
 			a := &wire.Answer{}
 			if info, err := c.look(ctx, q, op == wire.OpAwait); err != nil {
-				a.Err = fault.From(err)
+				a.Err = c.outward(err)
 			} else {
 				a.Runs = []wire.RunInfo{info}
 			}
@@ -77,7 +77,9 @@ func (c *Coordinator) look(ctx context.Context, q wire.RunOp, await bool) (wire.
 			if !r.call.Mode.Recorded() {
 				return wire.RunInfo{}, fault.New(fault.InvalidArgument, "run %s is a sync call: only its caller is answered; start it async to await it from elsewhere", q.Run)
 			}
-			r.waiters = append(r.waiters, q.Reply)
+			if !slices.Contains(r.waiters, q.Reply) {
+				r.waiters = append(r.waiters, q.Reply)
+			}
 		}
 		return r.info(wire.Running), nil
 	}
@@ -179,7 +181,7 @@ func (c *Coordinator) admin(m bus.Msg) {
 		defer cancel()
 		a := &wire.Answer{}
 		if err := c.administer(ctx, op, &q, a); err != nil {
-			a = &wire.Answer{Err: fault.From(err)}
+			a = &wire.Answer{Err: c.outward(err)}
 		}
 		c.answer(m, a)
 	})

@@ -15,19 +15,20 @@ import (
 // more than another.
 const (
 	weightNear   = 1.0  // the executor has the output of a predecessor
-	weightCached = 0.75 // the executor has resolved a referenced key before
+	weightCached = 0.75 // the executor has the referenced keys cached, or a share of their bytes
 )
 
 // placer places one run. Pure.
 type placer struct {
 	graph     *dag.Graph
-	functions []runtime.Spec          // by node
-	members   []*member               // in a stable order
-	near      func(ref string) string // the executor that resolved a key last; "" for none
-	refs      map[dag.Source][]string // keys that inputs refer to
-	turn      int                     // rotates ties
-	planned   []int                   // nodes given to each member so far; nil is none
-	sites     []wire.Peer             // so far
+	functions []runtime.Spec                  // by node
+	members   []*member                       // in a stable order
+	first     *wire.Peer                      // where the scheduler has bound node 0; nil where it has not
+	held      func(wire.Peer, []string) int64 // bytes of keys that an executor has cached, as far as is known; nil for nothing
+	refs      map[dag.Source][]string         // keys that inputs refer to
+	turn      int                             // rotates ties
+	planned   []int                           // nodes given to each member so far; nil is none
+	sites     []wire.Peer                     // so far
 }
 
 // place chooses an executor for every node. no_executor names the first function that nobody can run.
@@ -65,12 +66,17 @@ func (p *placer) choose(node int, homes []dag.Site) *member {
 		p.planned = make([]int, len(p.members))
 	}
 	best, bestScore := -1, 0.0
+	refs, most := p.references(node)
 	for k := range p.members {
 		i := (k + p.turn) % len(p.members)
 		if !p.members[i].canRun(p.functions[node]) {
 			continue
 		}
-		if score := p.score(i, node, homes); best < 0 || score > bestScore {
+		if node == 0 && p.first != nil && p.members[i].beat.From == *p.first {
+			best = i
+			break
+		}
+		if score := p.score(i, node, homes, refs, most); best < 0 || score > bestScore {
 			best, bestScore = i, score
 		}
 	}
@@ -81,28 +87,38 @@ func (p *placer) choose(node int, homes []dag.Site) *member {
 	return p.members[best]
 }
 
-func (p *placer) score(member, node int, homes []dag.Site) float64 {
+// references lists the keys that a node refers to, and the most bytes of them that any executor has cached.
+func (p *placer) references(node int) (refs []string, most int64) {
+	if p.held == nil || len(p.refs) == 0 {
+		return nil, 0
+	}
+	for _, a := range p.graph.Nodes[node].Args {
+		if a.Const == nil {
+			refs = append(refs, p.refs[a.From]...)
+		}
+	}
+	if len(refs) > 0 {
+		for _, m := range p.members {
+			most = max(most, p.held(m.beat.From, refs))
+		}
+	}
+	return refs, most
+}
+
+func (p *placer) score(member, node int, homes []dag.Site, refs []string, most int64) float64 {
 	m := p.members[member]
 	score := -m.load() - float64(p.planned[member])/float64(max(m.beat.Slots, 1))/8
-	near, cached := false, false
 	for _, a := range p.graph.Nodes[node].Args {
 		if a.Const != nil {
 			continue
 		}
-		if pred, ok := p.graph.NodeOf(a.From); ok && pred < len(homes) {
-			near = near || p.sites[homes[pred]] == m.beat.From
-		}
-		if p.near != nil {
-			for _, ref := range p.refs[a.From] {
-				cached = cached || p.near(ref) == m.beat.From.Name
-			}
+		if pred, ok := p.graph.NodeOf(a.From); ok && pred < len(homes) && p.sites[homes[pred]] == m.beat.From {
+			score += weightNear
+			break
 		}
 	}
-	if near {
-		score += weightNear
-	}
-	if cached {
-		score += weightCached
+	if most > 0 {
+		score += weightCached * float64(p.held(m.beat.From, refs)) / float64(most)
 	}
 	return score
 }

@@ -66,6 +66,18 @@ func natives(g *dag.Graph) []runtime.Spec {
 	return out
 }
 
+// holders has executors hold a byte of each key that is hinted at.
+func holders(hints map[string]string) func(wire.Peer, []string) int64 {
+	return func(p wire.Peer, refs []string) (n int64) {
+		for _, ref := range refs {
+			if hints[ref] == p.Name {
+				n++
+			}
+		}
+		return n
+	}
+}
+
 func graphOf(t testing.TB, draw func(b *dag.Builder)) *dag.Graph {
 	t.Helper()
 	b := dag.New("g")
@@ -122,7 +134,7 @@ func TestPlace(t *testing.T) {
 		{"a hint of who is gone is none", single, []string{"a has=f busy=1", "b has=f"}, map[string]string{"k": "z"}, "k", "b → b"},
 		{"many nodes of one run spread", wide, []string{"a has=f slots=4", "b has=f slots=4"}, nil, "", "a b a b a b a b → b"},
 	} {
-		p := placer{graph: tc.g, functions: natives(tc.g), members: executors(t, tc.who...), near: func(ref string) string { return tc.hints[ref] }}
+		p := placer{graph: tc.g, functions: natives(tc.g), members: executors(t, tc.who...), held: holders(tc.hints)}
 		if tc.input != "" {
 			w, err := value.MustOf(value.Ref(tc.input)).Wire()
 			if err != nil {

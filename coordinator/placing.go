@@ -9,53 +9,69 @@ import (
 	"github.com/squall-faas/squall/internal/wire"
 )
 
-// placeLocked places a run and starts it, or lets it wait for an executor.
+// placeLocked has a run bound to an executor with a free slot, now or when there is one; or has it wait for an executor that
+// can run it at all.
 func (c *Coordinator) placeLocked(r *run) {
-	members := c.members.sorted()
 	if r.crashes > 0 && time.Now().Before(r.apart) {
+		members := c.members.sorted()
 		free := c.unsuspectedLocked(members, r)
 		if len(free) == 0 && len(members) > 0 {
 			c.waitLocked(r)
 			return
 		}
-		members = free
+		c.sendLocked(r, free, nil, 0)
+		return
 	}
+	for i := range r.pin.functions {
+		if !c.sched.CanRun(abilityOf(r.pin.functions[i])) {
+			c.unplaceableLocked(r, noExecutor(r.pin.graph.Nodes[i].Name, r.pin.functions[i], len(c.members.byName)))
+			return
+		}
+	}
+	c.submitLocked(r)
+}
+
+// unplaceableLocked has a run wait until somebody joins who can run it, or ends it where it has waited enough.
+func (c *Coordinator) unplaceableLocked(r *run, why error) {
+	if time.Now().Before(r.giveUp) {
+		c.waitLocked(r)
+		return
+	}
+	c.concludeLocked(r, fault.From(why))
+}
+
+// sendLocked places a run among members and starts it; first is where the scheduler has bound its first node, with a credit.
+func (c *Coordinator) sendLocked(r *run, members []*member, first *wire.Peer, credit uint64) {
 	c.turn++
 	p := placer{
-		graph: r.pin.graph, functions: r.pin.functions, members: members, turn: c.turn,
-		near: c.near, refs: references(r.inputs),
+		graph: r.pin.graph, functions: r.pin.functions, members: members, first: first, turn: c.turn,
+		held: c.heldLocked, refs: references(r.inputs),
 	}
 	plan, sites, err := p.place(r.epoch)
 	if err != nil {
-		if time.Now().Before(r.giveUp) {
-			c.waitLocked(r)
-			return
+		if first != nil {
+			c.sched.Unsent(peerOf(*first), credit)
 		}
-		c.concludeLocked(r, fault.From(err))
+		c.unplaceableLocked(r, err)
 		return
 	}
-	r.plan, r.sites, r.placed = plan, sites, true
+	r.plan, r.sites, r.placed, r.bound = plan, sites, true, time.Now()
 	for _, s := range sites {
 		c.members.assign(s, 1)
 	}
-	for source, refs := range p.refs {
-		for _, ref := range refs {
-			for _, consumer := range r.pin.graph.Consumers(source) {
-				c.hints.Add(ref, sites[plan.Home[consumer.Node]].Name)
-			}
-		}
-	}
+	credits := c.creditsLocked(r, first, credit)
 	h := c.headerLocked(r)
 	for site, need := range deliveries(r.pin.graph, plan, len(sites)) {
 		if need == nil {
 			continue
 		}
-		d := &wire.Deliver{Header: h}
+		d := &wire.Deliver{Header: h, Credit: credits[site]}
 		for _, s := range need {
 			d.Values = append(d.Values, wire.Sourced{Source: s, Value: r.inputs[s]})
 		}
 		if err := c.mux.Send(sites[site], d); err != nil {
 			c.log.Warn("run not delivered", "run", r.id(), "err", err)
+			c.sched.Unsent(peerOf(sites[site]), d.Credit)
 		}
 	}
 }
@@ -83,16 +99,11 @@ func (c *Coordinator) waitLocked(r *run) {
 	}
 }
 
-func (c *Coordinator) near(ref string) string {
-	name, _ := c.hints.Get(ref)
-	return name
-}
-
 func (c *Coordinator) headerLocked(r *run) wire.Header {
 	h := wire.Header{
 		Run: r.id(), Spec: r.pin.hash, Plan: r.plan, Executors: r.sites, Owner: c.self, Reply: r.call.Reply,
 		Remaining: wire.Until(r.until, time.Now()), Mode: r.call.Mode, Depth: r.call.Depth, Trace: r.call.Trace,
-		Record: r.record,
+		Record: r.record, Level: r.call.Level, Ack: r.call.Ack, Began: r.began,
 	}
 	if r.call.Mode.Recorded() {
 		h.What = &wire.What{Target: r.call.Target, Name: r.call.Name, Started: r.started.UnixNano()}

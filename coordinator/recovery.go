@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -16,8 +17,30 @@ type rescue struct {
 	held  map[dag.Site][]dag.Source
 }
 
-// executorLost recovers every run that had a site on an executor that is gone; crashed says that the run may be why.
+// executorLost recovers every run that had a site on an executor that is gone; crashed says that the run may be why. First
+// the executor is fenced: what it has not written yet it must not write beside those who do its work again.
 func (c *Coordinator) executorLost(p wire.Peer, crashed bool) {
+	if c.cfg.State == nil {
+		c.recoverRuns(p, crashed)
+		return
+	}
+	c.do(func(ctx context.Context) {
+		c.fence(ctx, p)
+		c.recoverRuns(p, crashed)
+	})
+}
+
+// fence has the store refuse the writes of an executor's life. While the store does not answer nobody can write, so after
+// a while its work goes on all the same.
+func (c *Coordinator) fence(ctx context.Context, p wire.Peer) {
+	ctx, cancel := context.WithTimeout(ctx, storeLimit)
+	defer cancel()
+	if _, err := c.cfg.State.Fence(ctx, p.Writer()); err != nil && ctx.Err() == nil {
+		c.log.Error("a lost executor cannot be fenced", "executor", p.Name, "err", err)
+	}
+}
+
+func (c *Coordinator) recoverRuns(p wire.Peer, crashed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var hit []*run
@@ -56,6 +79,10 @@ func (c *Coordinator) culprit(r *run, suspects int) bool {
 func (c *Coordinator) rescueLocked(r *run, gone dag.Site) {
 	if r.cancelled != nil { // whoever knew of it may be gone
 		c.concludeLocked(r, r.cancelled)
+		return
+	}
+	if r.call.Level.Session() { // what its session has seen may be gone too
+		c.restartLocked(r)
 		return
 	}
 	r.lost = append(r.lost, gone)
@@ -105,6 +132,19 @@ func (c *Coordinator) held(from wire.Peer, m *wire.Held) {
 	}
 }
 
+// withoutLocked gives the members but for those that a run was taken from.
+func (c *Coordinator) withoutLocked(r *run) []*member {
+	members := c.members.sorted()
+	for _, s := range r.lost {
+		if c.members.live(r.sites[s]) {
+			return slices.DeleteFunc(slices.Clone(members), func(m *member) bool {
+				return slices.ContainsFunc(r.lost, func(s dag.Site) bool { return r.sites[s] == m.beat.From })
+			})
+		}
+	}
+	return members
+}
+
 // replanLocked plans a run anew from what is left of it.
 func (c *Coordinator) replanLocked(r *run) {
 	s := r.rescue
@@ -118,7 +158,7 @@ func (c *Coordinator) replanLocked(r *run) {
 		return
 	}
 	p := placer{
-		graph: r.pin.graph, functions: r.pin.functions, members: c.members.sorted(), near: c.near,
+		graph: r.pin.graph, functions: r.pin.functions, members: c.withoutLocked(r), held: c.heldLocked,
 		refs: references(r.inputs), sites: slices.Clone(r.sites),
 	}
 	before := len(r.sites)

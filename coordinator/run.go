@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/squall-faas/squall/dag"
@@ -25,15 +26,28 @@ type run struct {
 	crashes   int       // executors that died under it
 	waiters   []string  // where else its outcome is wanted; recorded runs only
 	placed    bool
+	bound     time.Time    // when it was placed last
 	ending    bool         // its outcome is being stored: nothing is done about it any more
 	cancelled *fault.Error // somebody has asked for its end
 	giveUp    time.Time    // while it waits for an executor
 	apart     time.Time    // until then, a suspect waits for an executor without another suspect
 	lost      []dag.Site   // of sites, over all recoveries
+	began     uint32       // epoch in which it began anew; 0 where it never has
+	restarts  int          // how often it has because of conflicts
 	rescue    *rescue      // while survivors are being asked what they hold
 }
 
 func (r *run) id() id.Run { return r.call.Run }
+
+// siteOf is an executor's site in the run's plan; -1 where it has none, or has lost it.
+func (r *run) siteOf(p wire.Peer) dag.Site {
+	for i := range r.sites {
+		if r.sites[i] == p && !slices.Contains(r.lost, dag.Site(i)) {
+			return dag.Site(i)
+		}
+	}
+	return -1
+}
 
 func (r *run) info(state wire.State) wire.RunInfo {
 	return wire.RunInfo{
@@ -64,6 +78,16 @@ func (c *Coordinator) handle(from wire.Peer, msg []byte) {
 		var m wire.Spread
 		if err = wire.Decode(msg, &m); err == nil {
 			c.spread(from, &m)
+		}
+	case wire.TypeAgain:
+		var m wire.Again
+		if err = wire.Decode(msg, &m); err == nil {
+			c.again(from, &m)
+		}
+	case wire.TypeBusy:
+		var m wire.Busy
+		if err = wire.Decode(msg, &m); err == nil {
+			c.busy(from, &m)
 		}
 	case wire.TypeRelease: // a collector releases itself through its report
 	default:

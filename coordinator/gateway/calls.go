@@ -33,7 +33,7 @@ func (g *Gateway) callFunction(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	body, release, err := g.body(c)
+	body, release, err := g.body(c, insteadOfBody)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (g *Gateway) runDAG(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	body, release, err := g.body(c)
+	body, release, err := g.body(c, insteadOfBody)
 	if err != nil {
 		return err
 	}
@@ -113,6 +113,12 @@ func (g *Gateway) request(c *gin.Context, target wire.Target) (caller.Request, a
 	if durable {
 		req.Mode |= wire.Durable
 	}
+	if req.Level, req.Ack, err = consistency(c); err != nil {
+		return req, a, err
+	}
+	if req.Priority, err = priority(c); err != nil {
+		return req, a, err
+	}
 	a.async = prefersAsync(c.Request.Header.Values("Prefer"))
 	if a.keyed, err = keyed(c, &req); err != nil {
 		return req, a, err
@@ -123,15 +129,22 @@ func (g *Gateway) request(c *gin.Context, target wire.Target) (caller.Request, a
 
 // keyed names the run by the request's key, the same as the SDK does.
 func keyed(c *gin.Context, req *caller.Request) (bool, error) {
+	key, given, err := idempotencyKey(c)
+	if given {
+		req.Run = id.RunFromKey(req.Target.String()+"/"+req.Name, key)
+	}
+	return given, err
+}
+
+func idempotencyKey(c *gin.Context) (key string, given bool, err error) {
 	keys := c.Request.Header.Values("Idempotency-Key")
 	if len(keys) == 0 {
-		return false, nil
+		return "", false, nil
 	}
 	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxKeyLen {
-		return false, fault.New(fault.InvalidArgument, "Idempotency-Key: give one of 1 to %d bytes", maxKeyLen)
+		return "", false, fault.New(fault.InvalidArgument, "Idempotency-Key: give one of 1 to %d bytes", maxKeyLen)
 	}
-	req.Run = id.RunFromKey(req.Target.String()+"/"+req.Name, keys[0])
-	return true, nil
+	return keys[0], true, nil
 }
 
 // prefersAsync reads Prefer (RFC 7240).

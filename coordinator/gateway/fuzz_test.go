@@ -38,6 +38,21 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
+// FuzzOperation: no body makes the reader panic, and what it refuses it refuses as a fault.
+func FuzzOperation(f *testing.F) {
+	for _, seed := range []string{
+		`{"op":"add","arg":3}`, `{"op":"field","field":"f","update":{"op":"insert","arg":{"$bytes":"AA=="}}}`, `{"op":"remove-field","field":""}`,
+		`{"op":"max","arg":null}`, `{"op":"add","arg":1e400}`, "{}", "[]", `{"op":"insert","arg":{"$ref":1}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, err := operation(body); err != nil && !errors.As(err, new(*fault.Error)) {
+			t.Errorf("no fault: %v", err)
+		}
+	})
+}
+
 // FuzzKey: a key that is escaped comes out as it went in, and no path gives an illegal key.
 func FuzzKey(f *testing.F) {
 	for _, seed := range []string{"a", "a/b", "..", "a/../b", "%2e%2e", "%", "\x00\xff", "//", "+ ?#", "a%zz"} {

@@ -13,7 +13,7 @@ import (
 	"github.com/squall-faas/squall/internal/backbone"
 	"github.com/squall-faas/squall/internal/caller"
 	"github.com/squall-faas/squall/internal/offload"
-	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/kvs/version"
 )
 
 // Config of a Gateway. Only Backbone is required.
@@ -50,7 +50,7 @@ func (c *Config) validate() error {
 		return fault.New(fault.InvalidArgument, "gateway: give both Registerer and Gatherer, or neither")
 	}
 	if c.MaxBody <= 0 {
-		c.MaxBody = kvs.MaxValue/3*4 + 1<<20
+		c.MaxBody = offload.MaxValue/3*4 + 1<<20
 	}
 	if c.MaxLarge <= 0 {
 		c.MaxLarge = 16
@@ -85,6 +85,8 @@ type Gateway struct {
 	// more while somebody waits for its outcome.
 	admissions, outcomes *flights
 	admit, await         *caller.Caller
+
+	writer *version.Writer
 }
 
 // New makes a Gateway; Close it.
@@ -108,6 +110,11 @@ func New(cfg Config) (*Gateway, error) {
 		g.admit.Close()
 		return nil, err
 	}
+	if g.writer, err = version.NewWriter(version.WriterConfig{Store: cfg.Backbone.User, Sessionless: true}); err != nil {
+		g.await.Close()
+		g.admit.Close()
+		return nil, err
+	}
 	if g.metrics, err = newMetrics(cfg.Registerer); err != nil {
 		g.Close()
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -126,6 +133,7 @@ func (g *Gateway) Handler() http.Handler { return g.handler }
 func (g *Gateway) Close() {
 	g.await.Close()
 	g.admit.Close()
+	g.writer.Close()
 	g.outcomes.close()
 	g.admissions.close()
 }

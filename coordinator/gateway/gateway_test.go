@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -185,6 +186,35 @@ func TestCallFunction(t *testing.T) {
 	a = h.do("POST", "/v1/functions/increment/calls?trace", "[1]")
 	if !strings.Contains(a.header.Get("Server-Timing"), ";dur=") || a.header.Get("Squall-Run") == "" {
 		t.Fatalf("trace: %v", a.header)
+	}
+}
+
+// The level and the acknowledgement reach the functions.
+func TestConsistencyOfCalls(t *testing.T) {
+	h := open(t)
+	put := func(c fn.Context, key string) (int, error) {
+		return 0, errors.Join(fn.Put(c, key+"1", 7), fn.Put(c, key+"2", 7))
+	}
+	_, err := h.cluster.Client.Register(t.Context(), "put", client.Native(put))
+	h.check(err)
+	b := dag.New("puts")
+	b.Output("y", b.Call("p", "put", b.Input("key")))
+	g, err := b.Build()
+	h.check(err)
+	_, err = h.cluster.Client.RegisterDAG(t.Context(), g)
+	h.check(err)
+	h.want(h.do("POST", "/v1/functions/put/calls", `["a"]`, "Squall-Ack", "stored"), 200, "0")
+	h.want(h.do("POST", "/v1/functions/put/calls", `["a"]`, "Squall-Priority", "-10"), 200, "0")
+	h.want(h.do("GET", "/v1/kv/a2", ""), 200, "7")
+	h.problem(h.do("POST", "/v1/functions/put/calls", `["a"]`, "Squall-Consistency", "txn"), 422, "txn_cross_shard")
+	h.want(h.do("POST", "/v1/functions/put/calls", `["{a}"]`, "Squall-Consistency", "txn"), 200, "0")
+	h.problem(h.do("POST", "/v1/dags/puts/runs", `{"inputs":{"key":"a"}}`, "Squall-Consistency", "txn"), 422, "txn_cross_shard")
+	for _, path := range []string{"/v1/functions/put/calls", "/v1/dags/puts/runs"} {
+		h.problem(h.do("POST", path, "", "Squall-Consistency", "strongest"), 400, "invalid_argument")
+		h.problem(h.do("POST", path, "", "Squall-Ack", "fsync"), 400, "invalid_argument")
+		for _, bad := range []string{"high", "11", "-11", ""} {
+			h.problem(h.do("POST", path, "", "Squall-Priority", bad), 400, "invalid_argument")
+		}
 	}
 }
 
@@ -429,7 +459,12 @@ func TestRegistry(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	h := open(t, func(c *gateway.Config) { c.MaxBody = 2 << 20 })
 	big := strings.Repeat("a", 3<<20)
-	h.problem(h.do("PUT", "/v1/kv/k", big), 413, "too_large")
+	if p := h.problem(h.do("PUT", "/v1/kv/k", big), 413, "too_large"); !strings.Contains(fmt.Sprint(p["detail"]), "squall kv put") {
+		t.Fatalf("%v", p)
+	}
+	if p := h.problem(h.do("POST", "/v1/functions/fail/calls", big), 413, "too_large"); !strings.Contains(fmt.Sprint(p["detail"]), "references") {
+		t.Fatalf("%v", p)
+	}
 	// Without a length to go by.
 	h.problem(h.doContext(t.Context(), "PUT", "/v1/kv/k", io.MultiReader(strings.NewReader(big))), 413, "too_large")
 	h.want(h.do("PUT", "/v1/kv/k", big[:2<<20]), 204, "")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/kvs/version"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -21,8 +22,10 @@ const defaultPage = 1000 // keys
 
 // pathKey is the key in a path: everything after /v1/kv/, percent-decoded. A segment "." or ".." is refused, because
 // clients and proxies take it for a way up; a slash that does not separate segments, %2F, keeps it from being one.
-func pathKey(c *gin.Context) (kvs.Key, error) {
-	raw := strings.TrimPrefix(c.Param("key"), "/")
+func pathKey(c *gin.Context) (kvs.Key, error) { return keyOf(c.Param("key")) }
+
+func keyOf(path string) (kvs.Key, error) {
+	raw := strings.TrimPrefix(path, "/")
 	for segment := range strings.SplitSeq(raw, "/") {
 		switch s, _ := url.PathUnescape(segment); s {
 		case ".", "..":
@@ -99,30 +102,44 @@ func (g *Gateway) meet(ctx context.Context, key kvs.Key, cond condition, write f
 
 // getKey: GET and HEAD /v1/kv/{key}.
 func (g *Gateway) getKey(c *gin.Context) error {
-	if _, err := query(c); err != nil {
+	q, err := query(c, "siblings")
+	if err != nil {
 		return err
 	}
 	key, err := pathKey(c)
 	if err != nil {
 		return err
 	}
-	e, err := g.cfg.Backbone.User.Get(c.Request.Context(), key)
+	level, _, err := consistency(c)
 	if err != nil {
 		return err
 	}
-	c.Header("ETag", etag(e.Revision))
-	if !e.Written.IsZero() {
-		c.Header("Last-Modified", e.Written.UTC().Format(http.TimeFormat))
+	all := false
+	if q.Has("siblings") {
+		if all, err = truth("siblings", q.Get("siblings")); err != nil {
+			return err
+		}
+	}
+	v, err := g.writer.Get(c.Request.Context(), key, level)
+	if err != nil {
+		return err
+	}
+	c.Header("ETag", etag(v.Revision))
+	if !v.Written.IsZero() {
+		c.Header("Last-Modified", v.Written.UTC().Format(http.TimeFormat))
 	}
 	for tag := range strings.SplitSeq(c.GetHeader("If-None-Match"), ",") {
 		r, ok := revision(strings.TrimPrefix(strings.TrimSpace(tag), "W/"))
-		if ok && r == e.Revision || strings.TrimSpace(tag) == "*" {
+		if ok && r == v.Revision || strings.TrimSpace(tag) == "*" {
 			c.Header("Vary", "Accept")
 			c.Status(http.StatusNotModified)
 			return nil
 		}
 	}
-	return g.sendValue(c, e.Value, true)
+	if all {
+		return g.sendValue(c, value.List(v.Siblings()), false)
+	}
+	return g.sendValue(c, v.Value, true)
 }
 
 // putKey: PUT /v1/kv/{key}.
@@ -135,8 +152,11 @@ func (g *Gateway) putKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	var o kvs.PutOptions
+	var o version.WriteOptions
 	if o.TTL, err = duration(q, "ttl"); err != nil {
+		return err
+	}
+	if o.Level, _, err = consistency(c); err != nil { // what is written here is stored before it is answered, whatever was asked
 		return err
 	}
 	cond, err := conditionOf(c)
@@ -147,7 +167,7 @@ func (g *Gateway) putKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	body, release, err := g.body(c)
+	body, release, err := g.body(c, insteadOfPut)
 	if err != nil {
 		return err
 	}
@@ -156,20 +176,17 @@ func (g *Gateway) putKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	store, ctx := g.cfg.Backbone.User, c.Request.Context()
-	var r kvs.Revision
-	err = g.meet(ctx, key, cond, func(expect kvs.Revision) (err error) {
-		if expect == 0 && !cond.absent {
-			r, err = store.Put(ctx, key, v, o)
-		} else {
-			r, err = store.CompareAndSet(ctx, key, v, expect, o)
-		}
+	var got *version.Version
+	o.Create = cond.absent
+	err = g.meet(c.Request.Context(), key, cond, func(expect kvs.Revision) (err error) {
+		o.Revision = expect
+		got, err = g.writer.Put(c.Request.Context(), key, v, o)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	c.Header("ETag", etag(r))
+	c.Header("ETag", etag(got.Revision))
 	c.Status(http.StatusNoContent)
 	return nil
 }
@@ -204,8 +221,14 @@ func (g *Gateway) deleteKey(c *gin.Context) error {
 	if cond.absent {
 		return fault.New(fault.InvalidArgument, "If-None-Match: * makes no sense for a delete")
 	}
-	ctx := c.Request.Context()
-	err = g.meet(ctx, key, cond, func(expect kvs.Revision) error { return g.cfg.Backbone.User.Delete(ctx, key, expect) })
+	level, _, err := consistency(c)
+	if err != nil {
+		return err
+	}
+	err = g.meet(c.Request.Context(), key, cond, func(expect kvs.Revision) error {
+		_, err := g.writer.Delete(c.Request.Context(), key, version.WriteOptions{Level: level, Revision: expect})
+		return err
+	})
 	if err != nil {
 		return err
 	}

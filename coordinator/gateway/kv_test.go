@@ -118,3 +118,71 @@ func TestListKeys(t *testing.T) {
 	h.problem(h.do("GET", "/v1/kv?cursor=%20nonsense", ""), 400, "invalid_argument")
 	h.problem(h.do("GET", "/v1/kv?prefix=%zz", ""), 400, "invalid_argument")
 }
+
+func TestConsistencyOfKeys(t *testing.T) {
+	h := open(t)
+	h.want(h.do("PUT", "/v1/kv/k", "1", "Squall-Consistency", "strong", "Squall-Ack", "cached"), 204, "")
+	h.want(h.do("GET", "/v1/kv/k", "", "Squall-Consistency", "strong"), 200, "1")
+	h.want(h.do("DELETE", "/v1/kv/k", "", "Squall-Consistency", "txn"), 204, "")
+	h.problem(h.do("GET", "/v1/kv/k", "", "Squall-Consistency", "strong"), 404, "not_found")
+	for _, method := range []string{"GET", "PUT", "DELETE"} {
+		p := h.problem(h.do(method, "/v1/kv/k", "1", "Squall-Consistency", "Strong"), 400, "invalid_argument")
+		if detail := p["detail"].(string); !strings.Contains(detail, "lww, rr, sk, mk, dsc, strong, txn") {
+			t.Errorf("%s does not say what is allowed: %s", method, detail)
+		}
+	}
+	h.problem(h.do("PUT", "/v1/kv/k", "1", "Squall-Ack", "soon"), 400, "invalid_argument")
+	h.problem(h.do("GET", "/v1/kv/k?siblings=perhaps", ""), 400, "invalid_argument")
+}
+
+func TestSiblings(t *testing.T) {
+	h := open(t)
+	sk := []string{"Squall-Consistency", "sk", "Content-Type", "application/json"}
+	h.want(h.do("PUT", "/v1/kv/cart", `"apple"`, sk...), 204, "")
+	h.want(h.do("GET", "/v1/kv/cart?siblings", ""), 200, `["apple"]`)
+	h.want(h.do("PUT", "/v1/kv/cart", `"bread"`, sk...), 204, "") // every request is a session of its own
+	a := h.do("GET", "/v1/kv/cart?siblings=1", "", "Squall-Consistency", "sk")
+	h.want(a, 200, `["bread","apple"]`)
+	h.want(h.do("GET", "/v1/kv/cart", "", "Accept", "application/json"), 200, `"bread"`)
+	h.problem(h.do("DELETE", "/v1/kv/cart", "", sk...), 400, "invalid_argument") // of what?
+	old := a.header.Get("ETag")
+	a = h.do("PUT", "/v1/kv/cart", `"both"`, append(sk, "If-Match", old)...)
+	h.want(a, 204, "")
+	h.want(h.do("GET", "/v1/kv/cart?siblings=1", ""), 200, `["both"]`)
+	h.problem(h.do("PUT", "/v1/kv/cart", `"late"`, append(sk, "If-Match", old)...), 412, "conflict")
+	h.want(h.do("DELETE", "/v1/kv/cart", "", append(sk, "If-Match", a.header.Get("ETag"))...), 204, "")
+	h.problem(h.do("GET", "/v1/kv/cart?siblings=1", ""), 404, "not_found")
+}
+
+func TestUpdates(t *testing.T) {
+	h := open(t)
+	a := h.do("POST", "/v1/kv/n/updates", `{"op":"add","arg":3}`, "Content-Type", "application/json")
+	h.want(a, 200, `{"value":3}`)
+	if got := h.do("GET", "/v1/kv/n", ""); got.body != "3" || got.header.Get("ETag") != a.header.Get("ETag") {
+		t.Fatalf("%v after %v", got, a)
+	}
+	for range 3 {
+		h.want(h.do("POST", "/v1/kv/n/updates", `{"op":"add","arg":-1}`, "Idempotency-Key", "order 7"), 200, `{"value":2}`)
+	}
+	h.want(h.do("POST", "/v1/kv/tags/updates?ttl=1h", `{"op":"insert","arg":"b"}`, "Squall-Consistency", "dsc"), 200, `{"value":["b"]}`)
+	h.want(h.do("POST", "/v1/kv/tags/updates", `{"op":"insert","arg":"a"}`), 200, `{"value":["a","b"]}`)
+	h.want(h.do("POST", "/v1/kv/a%2Fupdates/updates", `{"op":"max","arg":7}`), 200, `{"value":7}`)
+	h.want(h.do("GET", "/v1/kv/a/updates", ""), 200, "7")
+	h.want(h.do("POST", "/v1/kv/m/updates", `{"op":"field","field":"hits","update":{"op":"add","arg":1}}`), 200, `{"value":{"hits":1}}`)
+	h.want(h.do("POST", "/v1/kv/m/updates", `{"op":"remove-field","field":"hits"}`), 200, `{"value":{}}`)
+	h.problem(h.do("POST", "/v1/kv/m/updates", `{"op":"add","arg":1}`), 422, "wrong_type")
+	h.problem(h.do("POST", "/v1/kv/n", `{"op":"add","arg":1}`), 405, "invalid_argument")
+	h.problem(h.do("POST", "/v1/kv/updates", `{"op":"add","arg":1}`), 400, "invalid_key")
+	h.problem(h.do("POST", "/v1/kv/n/updates", `<op/>`, "Content-Type", "application/xml"), 415, "unsupported")
+	h.problem(h.do("POST", "/v1/kv/n/updates", `{"op":"add","arg":1}`, "Squall-Consistency", "all"), 400, "invalid_argument")
+	deep := strings.Repeat(`{"op":"field","field":"f","update":`, 100) + `{"op":"add","arg":1}` + strings.Repeat("}", 100)
+	for _, body := range []string{
+		"", "{}", "3", `{"op":"add"}`, `{"op":"add","arg":"x"}`, `{"op":"double","arg":1}`, `{"op":"add","arg":1,"by":2}`, `{"op":"field","field":"f"}`,
+		`{"op":"field","arg":1}`, `{"op":"add","field":"f","arg":1}`, `{"op":"add","arg":1} 2`, `{"op":"insert","arg":{"$bytes":7}}`, deep,
+	} {
+		if a := h.do("POST", "/v1/kv/n/updates", body); a.status != 400 && a.status != 422 {
+			t.Errorf("%.60s: %d %s", body, a.status, a.body)
+		}
+	}
+	h.want(h.do("GET", "/v1/kv/n", ""), 200, "2")
+}

@@ -61,13 +61,18 @@ func (g *Gateway) getFunction(c *gin.Context) error {
 
 // putFunction: PUT /v1/functions/{name}, a WebAssembly module.
 func (g *Gateway) putFunction(c *gin.Context) error {
-	q, err := query(c, "timeout", "memory", "output", "concurrency")
+	q, err := query(c, "timeout", "memory", "output", "concurrency", "app")
 	if err != nil {
 		return err
 	}
 	spec := runtime.Spec{Kind: runtime.Wasm}
 	if spec.Name, err = g.name(c, "function"); err != nil {
 		return err
+	}
+	if spec.App = q.Get("app"); spec.App != "" {
+		if err := id.CheckName("application", spec.App); err != nil {
+			return err
+		}
 	}
 	if spec.Limits.Wall, err = duration(q, "timeout"); err != nil {
 		return err
@@ -91,7 +96,7 @@ func (g *Gateway) putFunction(c *gin.Context) error {
 	if m != "application/wasm" && m != typeBytes {
 		return unsupportedMedia("a function as %q: send a WebAssembly module as application/wasm", m)
 	}
-	code, release, err := g.body(c)
+	code, release, err := g.body(c, insteadOfBody)
 	if err != nil {
 		return err
 	}
@@ -217,7 +222,7 @@ func (g *Gateway) putDAG(c *gin.Context) error {
 	default:
 		return unsupportedMedia("a DAG as %q: send application/yaml or application/json", m)
 	}
-	body, release, err := g.body(c)
+	body, release, err := g.body(c, insteadOfBody)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,8 @@ import (
 
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/caller"
+	"github.com/squall-faas/squall/internal/sched"
+	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -30,9 +32,16 @@ const (
 // then the client never sees why. The server's read timeout bounds it too.
 func drain(c *gin.Context) { _, _ = io.CopyN(io.Discard, c.Request.Body, drainMost) }
 
-// body reads a request's body. release gives back the memory's place once the body is of no more use.
-func (g *Gateway) body(c *gin.Context) (b []byte, release func(), err error) {
-	tooLarge := fault.New(fault.TooLarge, "the body has more than %d bytes: put large values under keys and pass references", g.cfg.MaxBody)
+// What to do about a body that is too large.
+const (
+	insteadOfBody = "put large values under keys and pass references"
+	insteadOfPut  = "put a larger value, up to 1 GiB, with the SDK or `squall kv put`"
+)
+
+// body reads a request's body. release gives back the memory's place once the body is of no more use. instead says what to
+// do about one that is too large.
+func (g *Gateway) body(c *gin.Context, instead string) (b []byte, release func(), err error) {
+	tooLarge := fault.New(fault.TooLarge, "the body has more than %d bytes: %s", g.cfg.MaxBody, instead)
 	if c.Request.ContentLength > g.cfg.MaxBody {
 		drain(c)
 		return nil, nil, tooLarge
@@ -244,6 +253,20 @@ func truth(name, s string) (bool, error) {
 	return b, nil
 }
 
+// consistency reads the headers that say how state is read and written.
+func consistency(c *gin.Context) (level kvs.Level, ack kvs.Ack, err error) {
+	for _, name := range []string{"Squall-Consistency", "Squall-Ack"} {
+		if len(c.Request.Header.Values(name)) > 1 {
+			return 0, 0, fault.New(fault.InvalidArgument, "header %s is given twice", name)
+		}
+	}
+	if level, err = kvs.ParseLevel(c.GetHeader("Squall-Consistency")); err != nil {
+		return 0, 0, err
+	}
+	ack, err = kvs.ParseAck(c.GetHeader("Squall-Ack"))
+	return level, ack, err
+}
+
 // wait is how long a request may take, and the default where it does not say.
 func (g *Gateway) wait(q url.Values, name string, otherwise time.Duration) (time.Duration, error) {
 	d, err := duration(q, name)
@@ -257,3 +280,20 @@ func (g *Gateway) wait(q url.Values, name string, otherwise time.Duration) (time
 }
 
 const defaultWait = caller.DefaultTimeout
+
+// priority reads a call's, 0 where it gives none.
+func priority(c *gin.Context) (int, error) {
+	const name = "Squall-Priority"
+	given := c.Request.Header.Values(name)
+	switch {
+	case len(given) == 0:
+		return 0, nil
+	case len(given) > 1:
+		return 0, fault.New(fault.InvalidArgument, "header %s is given twice", name)
+	}
+	p, err := strconv.Atoi(given[0])
+	if err != nil {
+		return 0, fault.New(fault.InvalidArgument, "header %s is %q: give a number from %d to %d", name, given[0], sched.Lowest, sched.Highest)
+	}
+	return p, sched.CheckPriority(p)
+}

@@ -13,37 +13,39 @@ import (
 type route struct {
 	method, path string
 	handle       func(*gin.Context) error
+	tail         string // of the path, where gin cannot know it: nothing follows a wildcard there
 }
 
 func (g *Gateway) routes() []route {
 	metrics := promhttp.HandlerFor(g.cfg.Gatherer, promhttp.HandlerOpts{})
 	return []route{
-		{"POST", "/v1/functions/:name/calls", g.callFunction},
-		{"GET", "/v1/functions", g.listFunctions},
-		{"GET", "/v1/functions/:name", g.getFunction},
-		{"PUT", "/v1/functions/:name", g.putFunction},
-		{"DELETE", "/v1/functions/:name", g.deleteFunction},
+		{"POST", "/v1/functions/:name/calls", g.callFunction, ""},
+		{"GET", "/v1/functions", g.listFunctions, ""},
+		{"GET", "/v1/functions/:name", g.getFunction, ""},
+		{"PUT", "/v1/functions/:name", g.putFunction, ""},
+		{"DELETE", "/v1/functions/:name", g.deleteFunction, ""},
 
-		{"POST", "/v1/dags/:name/runs", g.runDAG},
-		{"GET", "/v1/dags", g.listDAGs},
-		{"GET", "/v1/dags/:name", g.getDAG},
-		{"PUT", "/v1/dags/:name", g.putDAG},
-		{"DELETE", "/v1/dags/:name", g.deleteDAG},
+		{"POST", "/v1/dags/:name/runs", g.runDAG, ""},
+		{"GET", "/v1/dags", g.listDAGs, ""},
+		{"GET", "/v1/dags/:name", g.getDAG, ""},
+		{"PUT", "/v1/dags/:name", g.putDAG, ""},
+		{"DELETE", "/v1/dags/:name", g.deleteDAG, ""},
 
-		{"GET", "/v1/runs", g.listRuns},
-		{"GET", "/v1/runs/:run", g.getRun},
-		{"DELETE", "/v1/runs/:run", g.cancelRun},
+		{"GET", "/v1/runs", g.listRuns, ""},
+		{"GET", "/v1/runs/:run", g.getRun, ""},
+		{"DELETE", "/v1/runs/:run", g.cancelRun, ""},
 
-		{"GET", "/v1/kv", g.listKeys},
-		{"GET", "/v1/kv/*key", g.getKey},
-		{"HEAD", "/v1/kv/*key", g.getKey},
-		{"PUT", "/v1/kv/*key", g.putKey},
-		{"DELETE", "/v1/kv/*key", g.deleteKey},
+		{"GET", "/v1/kv", g.listKeys, ""},
+		{"GET", "/v1/kv/*key", g.getKey, ""},
+		{"HEAD", "/v1/kv/*key", g.getKey, ""},
+		{"PUT", "/v1/kv/*key", g.putKey, ""},
+		{"DELETE", "/v1/kv/*key", g.deleteKey, ""},
+		{"POST", "/v1/kv/*key", g.updateKey, updates},
 
-		{"GET", "/livez", g.live},
-		{"GET", "/readyz", g.ready},
-		{"GET", "/metrics", func(c *gin.Context) error { metrics.ServeHTTP(c.Writer, c.Request); return nil }},
-		{"GET", "/openapi.json", g.openAPI},
+		{"GET", "/livez", g.live, ""},
+		{"GET", "/readyz", g.ready, ""},
+		{"GET", "/metrics", func(c *gin.Context) error { metrics.ServeHTTP(c.Writer, c.Request); return nil }, ""},
+		{"GET", "/openapi.json", g.openAPI, ""},
 	}
 }
 
@@ -78,7 +80,7 @@ func (g *Gateway) handlerOf(handle func(*gin.Context) error) gin.HandlerFunc {
 func (g *Gateway) Routes() []string {
 	var out []string
 	for _, r := range g.routes() {
-		out = append(out, r.method+" "+r.path)
+		out = append(out, r.method+" "+r.path+r.tail)
 	}
 	return out
 }

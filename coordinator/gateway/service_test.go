@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/squall-faas/squall/coordinator/gateway"
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/kvs"
 )
 
 func TestToken(t *testing.T) {
@@ -95,6 +97,16 @@ func TestOpenAPI(t *testing.T) {
 	for _, m := range regexp.MustCompile(`"#/components/(\w+)/([\w-]+)"`).FindAllStringSubmatch(body, -1) {
 		if doc.Components[m[1]][m[2]] == nil {
 			t.Errorf("reference to nothing: %s", m[0])
+		}
+	}
+	var levels []string
+	for _, l := range kvs.Levels() {
+		levels = append(levels, l.String())
+	}
+	for name, want := range map[string][]string{"SquallConsistency": levels, "SquallAck": {"cached", "stored", "durable"}} {
+		schema := doc.Components["parameters"][name].(map[string]any)["schema"].(map[string]any)
+		if got := fmt.Sprint(schema["enum"]); got != fmt.Sprint(want) {
+			t.Errorf("%s is documented as %s, and is %s", name, got, want)
 		}
 	}
 	problem := doc.Components["schemas"]["Problem"].(map[string]any)["properties"].(map[string]any)

@@ -14,6 +14,7 @@ import (
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/offload"
 	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -23,8 +24,9 @@ const (
 	// DefaultRunTime is the deadline of an async or durable run that names none.
 	DefaultRunTime = 24 * time.Hour
 
-	findCoordinator = 2 * time.Second // how long a call looks for a coordinator before it is unreachable
+	findCoordinator = 3500 * time.Millisecond // how long a call looks for a coordinator before it is unreachable: another takes over sooner
 	adminTimeout    = 30 * time.Second
+	askAgain        = 3 * time.Second // of silence; doubled each time
 )
 
 // Config of a Caller.
@@ -126,6 +128,10 @@ type Request struct {
 	RunTime time.Duration
 	Depth   int
 	Trace   bool
+	Level   kvs.Level
+	Ack     kvs.Ack // of the functions' writes
+	// Priority among the calls of its application that wait for a slot: -10 to 10.
+	Priority int
 }
 
 // Result is the outcome of a run that succeeded.
@@ -246,7 +252,8 @@ func (c *Caller) Admin(ctx context.Context, op string, a *wire.Admin) (*wire.Ans
 	return c.ask(ctx, c.subjects.Admin(op), a)
 }
 
-// ask makes a request of any coordinator, looking for one for a while.
+// ask makes a request of any coordinator, looking for one for a while. One that dies takes the request along and nobody says
+// so: after a silence it is made again, which is safe for all that is asked this way.
 func (c *Caller) ask(ctx context.Context, subject string, m wire.Message) (*wire.Answer, error) {
 	ctx, cancel := withDefault(ctx, adminTimeout)
 	defer cancel()
@@ -254,9 +261,16 @@ func (c *Caller) ask(ctx context.Context, subject string, m wire.Message) (*wire
 	if err != nil {
 		return nil, err
 	}
+	silence := askAgain
 	for wait := newSearch(); ; {
-		out, err := c.cfg.Bus.Request(ctx, subject, b)
+		attempt, cancel := context.WithTimeout(ctx, silence)
+		out, err := c.cfg.Bus.Request(attempt, subject, b)
+		cancel()
 		if errors.Is(err, bus.ErrNoResponders) && wait.again(ctx) {
+			continue
+		}
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			silence *= 2 // it may be slow, not dead
 			continue
 		}
 		if err != nil {
@@ -286,6 +300,7 @@ func (c *Caller) prepare(ctx context.Context, r Request, deadline time.Time) ([]
 	return wire.Encode(&wire.Call{
 		Run: r.Run, Target: r.Target, Name: r.Name, Inputs: r.Inputs, Values: values, Reply: c.inbox,
 		Remaining: remaining, Mode: r.Mode, Depth: r.Depth, Trace: r.Trace,
+		Level: r.Level, Ack: r.Ack, Priority: r.Priority,
 	})
 }
 

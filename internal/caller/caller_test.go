@@ -383,6 +383,30 @@ func TestAwaitAgain(t *testing.T) {
 	})
 }
 
+// TestAskAgain: a coordinator takes a request along when it dies; it is made again.
+func TestAskAgain(t *testing.T) {
+	atDesk(t, func(t *testing.T, d *desk) {
+		asked := 0
+		d.set(func() {
+			d.answer = func(string, id.Run) *wire.Answer {
+				if asked++; asked < 3 {
+					return nil
+				}
+				return &wire.Answer{Runs: []wire.RunInfo{{State: wire.Running}}}
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		if info, err := d.Status(ctx, id.NewRun()); err != nil || info.State != wire.Running {
+			t.Fatalf("%+v, %v", info, err)
+		}
+		if took := time.Since(began); asked != 3 || took < askAgain*3 || took > askAgain*4 {
+			t.Errorf("asked %d times in %v", asked, took)
+		}
+	})
+}
+
 // TestCloseEndsCalls: open calls end in cancelled, later ones are refused, and it may be done twice.
 func TestCloseEndsCalls(t *testing.T) {
 	atDesk(t, func(t *testing.T, d *desk) {

@@ -14,6 +14,8 @@ import (
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/fn"
 	"github.com/squall-faas/squall/internal/cluster"
+	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/value"
 )
 
 func increment(_ fn.Context, x int) (int, error) { return x + 1, nil }
@@ -130,7 +132,12 @@ func TestStateAndReferences(t *testing.T) {
 		t.Fatalf("words of a missing reference: %v", err)
 	}
 	for want := 1; want <= 5; want++ {
-		if n, err := client.Call[int](ctx, c.Client, "bump", "counter"); err != nil || n != want {
+		// A function's writes are stored after it has returned, unless the caller asks for more.
+		bumped, err := c.Client.CallValue(ctx, "bump", []any{"counter"}, client.WriteAck(kvs.Stored))
+		if err != nil {
+			t.Fatalf("bump: %v", err)
+		}
+		if n, err := value.As[int](bumped); err != nil || n != want {
 			t.Fatalf("bump: %d, want %d, %v", n, want, err)
 		}
 		if n, err := client.Get[int](ctx, c.Client, "counter"); err != nil || n != want {

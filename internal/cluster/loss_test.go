@@ -580,7 +580,7 @@ func TestValueCannotBePassed(t *testing.T) {
 			t.Fatalf("y = %d, %v", y, err)
 		}
 		s.offload.Store(true)
-		f := call[int](w.ctx, w, 1)
+		f := call[int](w.ctx, w, 1, client.Durable()) // others' values go past the store
 		if _, err := f.get(); !fault.Is(err, fault.Unavailable) || fault.From(err).Node != "b" {
 			t.Errorf("%v", err)
 		}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/squall-faas/squall/cache"
 	"github.com/squall-faas/squall/coordinator"
 	"github.com/squall-faas/squall/executor"
@@ -13,7 +15,10 @@ import (
 	"github.com/squall-faas/squall/executor/runtime/native"
 	"github.com/squall-faas/squall/internal/backbone"
 	"github.com/squall-faas/squall/internal/caller"
+	"github.com/squall-faas/squall/internal/hlc"
 	"github.com/squall-faas/squall/internal/offload"
+	"github.com/squall-faas/squall/internal/peer"
+	"github.com/squall-faas/squall/internal/shm"
 	"github.com/squall-faas/squall/kvs"
 )
 
@@ -28,6 +33,22 @@ type ExecutorConfig struct {
 	Heartbeat  time.Duration     // 0 is executor.Config's default
 	Release    string
 	Logger     *slog.Logger
+
+	// Listen is where the data port listens, host:port, "" is loopback, any port; Announce is how others reach it, "" is
+	// where it listens.
+	Listen, Announce string
+	// HoldBytes bounds what the node holds for others to pull; 0 is offload.DefaultHold.
+	HoldBytes int64
+	// Unshared keeps the node from sharing memory with other processes of its host.
+	Unshared bool
+	// Observed is told of values that came from other executors; see offload.Config.
+	Observed func(executor string, bytes int64, took time.Duration)
+	// Late is executor.Config's: when a hedged invocation is late; nil goes by what executors have learnt.
+	Late func(version string, in int64, quantile float64) (time.Duration, bool)
+	// Wall is this node's wall clock; nil is time.Now. Tests set it wrong.
+	Wall func() time.Time
+	// Cache tunes the cache beyond CacheBytes; what StartExecutor sets itself is overwritten.
+	Cache cache.Config
 }
 
 // ExecutorNode is an executor with what it stands on.
@@ -35,6 +56,10 @@ type ExecutorNode struct {
 	*executor.Executor
 	Cache  *cache.Cache
 	Caller *caller.Caller
+	Peers  *peer.Peers
+	Hold   *offload.Hold // what it holds for other executors
+	memory *shm.Store    // nil where there is none
+	learnt *profiles
 }
 
 // StartExecutor starts an executor over a backbone, which stays the caller's to close, after the node.
@@ -45,26 +70,96 @@ func StartExecutor(b *backbone.Backbone, cfg ExecutorConfig) (n *ExecutorNode, e
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	if n.Cache, err = cache.New(cache.Config{Store: b.User, MaxBytes: cfg.CacheBytes, Logger: cfg.Logger}); err != nil {
-		return n, err
-	}
-	off, err := offload.New(offload.Config{Store: b.System})
+	secret, err := peer.Secret(context.Background(), b.System)
 	if err != nil {
 		return n, err
 	}
+	hc := offload.HoldConfig{Executor: cfg.Name, Namespace: b.Namespace, Secret: secret, MaxBytes: cfg.HoldBytes}
+	if b.Pipes == nil && !cfg.Unshared { // in one process they hand over nothing by files
+		if hc.Memory, err = shm.Open(shm.Config{}); err != nil {
+			logger(cfg).Info("no memory is shared with other processes of this host", "executor", cfg.Name, "err", err)
+		}
+		n.memory = hc.Memory
+	}
+	if n.Hold, err = offload.NewHold(hc); err != nil {
+		return n, err
+	}
+	pc := peer.Config{
+		Hold: n.Hold,
+		Name: cfg.Name, Namespace: b.Namespace, Bus: b.Bus, Secret: secret, Listen: cfg.Listen, Announce: cfg.Announce, Wall: cfg.Wall, Logger: cfg.Logger,
+	}
+	if b.Pipes != nil {
+		pc.Listener, pc.Dial = b.Pipes.Listen(cfg.Name), b.Pipes.Dial
+	}
+	if n.Peers, err = peer.New(pc); err != nil {
+		return n, err
+	}
+	cc := cfg.Cache
+	cc.Store, cc.Logger, cc.Node, cc.Peers, cc.Skewed = b.User, cfg.Logger, cfg.Name, n.Peers, n.Peers.Skew
+	if cfg.CacheBytes != 0 {
+		cc.MaxBytes = cfg.CacheBytes
+	}
+	cc.Clock = hlc.New(xxhash.Sum64String(cfg.Name)^uint64(time.Now().UnixNano()), cfg.Wall)
+	cc.Keep, cc.Recall = keepAccess(b.System), recallAccess(b.System)
+	cc.Fenced = func() { go n.Rejoin() } // the cache waits for its answer
+	if n.Cache, err = cache.New(cc); err != nil {
+		return n, err
+	}
+	n.Peers.Serve(n.Cache)
+	n.learnt = startProfiles(b.System, cfg.Name, logger(cfg))
+	observed, late := n.learnt.transferred, n.learnt.late
+	if cfg.Observed != nil {
+		observed = func(executor string, bytes int64, took time.Duration) {
+			n.learnt.transferred(executor, bytes, took)
+			cfg.Observed(executor, bytes, took)
+		}
+	}
+	if cfg.Late != nil {
+		late = cfg.Late
+	}
+	off, err := offload.New(offload.Config{
+		Store: b.System, Hold: n.Hold, Client: n.Peers.Client(), PortOf: n.Peers.PortOf, AskStore: n.Peers.AskStore, Observed: observed,
+	})
+	if err != nil {
+		return n, err
+	}
+	n.Peers.Deposit(off.Deposit)
 	if n.Caller, err = caller.New(caller.Config{Bus: b.Bus, Offload: off, Namespace: b.Namespace, Logger: cfg.Logger}); err != nil {
 		return n, err
 	}
 	ec := executor.Config{
 		Name: cfg.Name, Namespace: b.Namespace, Bus: b.Bus, System: b.System, Cache: n.Cache, Offload: off, Caller: n.Caller,
+		State: b.User, Port: n.Peers.Port(), Hold: n.Hold,
 		Runtimes: cfg.Runtimes, Slots: cfg.Slots, MaxQueue: cfg.MaxQueue, Heartbeat: cfg.Heartbeat, Release: cfg.Release,
-		Logger: cfg.Logger,
+		Profiler: n.learnt, Late: late, Logger: cfg.Logger,
 	}
 	if cfg.Natives != nil {
 		ec.Natives = cfg.Natives
 	}
 	n.Executor, err = executor.New(ec)
 	return n, err
+}
+
+// Shared is what the node shares by memory, and maps of others.
+func (n *ExecutorNode) Shared() shm.Stats {
+	if n.memory == nil {
+		return shm.Stats{}
+	}
+	return n.memory.Stats()
+}
+
+func logger(cfg ExecutorConfig) *slog.Logger {
+	if cfg.Logger != nil {
+		return cfg.Logger
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+// Rejoin has the executor come back as another life, once there is one.
+func (n *ExecutorNode) Rejoin() {
+	if n.Executor != nil {
+		n.Executor.Rejoin()
+	}
 }
 
 // Close leaves the cluster; Drain first to finish what is under way.
@@ -76,15 +171,27 @@ func (n *ExecutorNode) Close() error {
 	if n.Caller != nil {
 		n.Caller.Close()
 	}
+	if n.Peers != nil {
+		errs = append(errs, n.Peers.Close())
+	}
 	if n.Cache != nil {
 		errs = append(errs, n.Cache.Close())
+	}
+	if n.learnt != nil {
+		n.learnt.close()
+	}
+	if n.Hold != nil {
+		n.Hold.Clear()
+	}
+	if n.memory != nil {
+		errs = append(errs, n.memory.Close())
 	}
 	return errors.Join(errs...)
 }
 
 // StartCoordinator starts a coordinator over a backbone, which stays the caller's to close, after the node.
 func StartCoordinator(ctx context.Context, b *backbone.Backbone, cfg coordinator.Config) (*coordinator.Coordinator, error) {
-	cfg.Namespace, cfg.Bus, cfg.System = b.Namespace, b.Bus, b.System
+	cfg.Namespace, cfg.Bus, cfg.System, cfg.State = b.Namespace, b.Bus, b.System, b.User
 	for _, store := range []kvs.Store{b.System, b.User} {
 		if s, ok := store.(coordinator.Sweeper); ok {
 			cfg.Sweepers = append(cfg.Sweepers, s)

@@ -31,7 +31,9 @@ type world struct {
 	slots  int
 	// compiled adds the functions that an executor has from its start; nil for none.
 	compiled func(executor string, to *native.Registry)
-	log      *slog.Logger
+	// wrong is how far executors' wall clocks are off.
+	wrong map[string]time.Duration
+	log   *slog.Logger
 
 	nodes map[string]*executorNode
 	co    *coordinator.Coordinator
@@ -127,7 +129,10 @@ func (w *world) add(name string) *executorNode {
 	if w.compiled != nil {
 		w.compiled(name, natives)
 	}
-	e, err := cluster.StartExecutor(b, cluster.ExecutorConfig{Name: name, Slots: w.slots, Natives: natives, Logger: w.log})
+	e, err := cluster.StartExecutor(b, cluster.ExecutorConfig{
+		Name: name, Slots: w.slots, Natives: natives, Logger: w.log,
+		Wall: func() time.Time { return time.Now().Add(w.wrong[name]) },
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
