@@ -1,0 +1,107 @@
+package check
+
+import (
+	"context"
+	"time"
+
+	"github.com/squall-faas/squall/internal/bus"
+)
+
+// befall has faults befall the nodes until ctx ends: at most one executor at a time is cut off.
+func (s *stage) befall(ctx context.Context) {
+	stop := s.memory.Network.Inject(bus.Rule{Drop: 0.01, Duplicate: 0.03, Reorder: 0.05, MaxDelay: 2 * time.Millisecond})
+	defer stop()
+	for s.wait(ctx, 30*time.Millisecond, 300*time.Millisecond) {
+		s.mu.Lock()
+		victim := s.nodes[s.rng.IntN(len(s.nodes))]
+		what := s.rng.IntN(8)
+		s.mu.Unlock()
+		net := s.memory.Network
+		switch what {
+		case 0, 1: // it and its writes of the last moments are gone
+			s.rec.fault("kill", victim.name)
+			s.kill(victim)
+			if err := s.join(victim.odd); err != nil {
+				s.cfg.Logger.Error("no executor in the place of a killed one", "err", err)
+				return
+			}
+		case 2: // a zombie: given up for dead, while the store takes what it writes
+			s.rec.fault("zombie", victim.name)
+			net.Isolate(victim.name)
+			s.wait(ctx, 2*time.Second, 5*time.Second)
+			net.Heal(victim.name)
+		case 3: // cut off from everything
+			s.rec.fault("partition", victim.name)
+			net.Isolate(victim.name)
+			victim.w.down.Store(true)
+			s.wait(ctx, 100*time.Millisecond, 4*time.Second)
+			victim.w.down.Store(false)
+			net.Heal(victim.name)
+		case 4:
+			s.rec.fault("no store", victim.name)
+			victim.w.down.Store(true)
+			s.wait(ctx, 20*time.Millisecond, 300*time.Millisecond)
+			victim.w.down.Store(false)
+		case 5:
+			s.rec.fault("no pushes", victim.name)
+			victim.w.lose.Store(1000)
+			s.wait(ctx, 50*time.Millisecond, time.Second)
+			victim.w.lose.Store(150)
+		case 6:
+			s.rec.fault("disconnect", victim.name)
+			net.Disconnect(victim.name)
+			s.wait(ctx, 50*time.Millisecond, 400*time.Millisecond)
+			net.Heal(victim.name)
+		case 7:
+			s.rec.fault("leave", victim.name)
+			s.leave(ctx, victim)
+			if err := s.join(victim.odd); err != nil {
+				s.cfg.Logger.Error("no executor in the place of one that left", "err", err)
+				return
+			}
+		}
+	}
+}
+
+// wait draws a pause; false where ctx ends first.
+func (s *stage) wait(ctx context.Context, least, most time.Duration) bool {
+	s.mu.Lock()
+	d := least + time.Duration(s.rng.Int64N(int64(most-least)))
+	s.mu.Unlock()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// kill ends a node as SIGKILL would: what it has not stored is lost.
+func (s *stage) kill(n *node) {
+	s.forget(n)
+	s.memory.Network.Crash(n.name)
+	n.Cache.Kill()
+}
+
+func (s *stage) leave(ctx context.Context, n *node) {
+	s.forget(n)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_ = n.Drain(ctx) // as far as it comes
+	if err := n.Close(); err != nil {
+		s.cfg.Logger.Debug("an executor left untidily", "executor", n.name, "err", err)
+	}
+}
+
+func (s *stage) forget(n *node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, x := range s.nodes {
+		if x == n {
+			s.nodes = append(s.nodes[:i:i], s.nodes[i+1:]...)
+			return
+		}
+	}
+}
