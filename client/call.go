@@ -8,7 +8,9 @@ import (
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/caller"
 	"github.com/squall-faas/squall/internal/id"
+	"github.com/squall-faas/squall/internal/sched"
 	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -165,14 +167,23 @@ func dagRequest(dag string, in Inputs, opts []CallOption) (caller.Request, error
 func request(target wire.Target, name string, opts []CallOption) (caller.Request, error) {
 	var o callOptions
 	for _, opt := range opts {
-		opt(&o)
+		opt.call(&o)
 	}
-	req := caller.Request{Target: target, Name: name, RunTime: o.runTime, Trace: o.trace}
+	req := caller.Request{Target: target, Name: name, RunTime: o.runTime, Trace: o.trace, Level: o.level, Ack: o.ack, Priority: o.priority}
+	if err := sched.CheckPriority(o.priority); err != nil {
+		return req, err
+	}
+	if err := o.level.Check(); err != nil {
+		return req, err
+	}
+	if o.ack > kvs.Durable {
+		return req, fault.New(fault.InvalidArgument, "acknowledgement %d is none: use kvs.Cached, kvs.Stored or kvs.Durable", o.ack)
+	}
 	if o.durable {
 		req.Mode |= wire.Durable
 	}
-	if o.key != "" {
-		req.Run = id.RunFromKey(target.String()+"/"+name, o.key)
+	if o.once != "" {
+		req.Run = id.RunFromKey(target.String()+"/"+name, o.once)
 		req.Mode |= wire.Kept
 	}
 	if o.runTime < 0 {

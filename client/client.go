@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/executor/runtime"
@@ -14,6 +15,7 @@ import (
 	"github.com/squall-faas/squall/internal/offload"
 	"github.com/squall-faas/squall/internal/wire"
 	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/kvs/version"
 )
 
 // Client talks to one namespace of a cluster. Safe for concurrent use; make one and share it.
@@ -21,8 +23,12 @@ type Client struct {
 	backbone *backbone.Backbone
 	offload  *offload.Offload
 	caller   *caller.Caller
+	writer   *version.Writer
 	natives  Natives
 	owns     bool
+
+	objectsMu sync.Mutex // guards objects
+	objects   *Objects   // nil until they are asked for
 }
 
 // Natives takes the native functions of a process that embeds an executor.
@@ -34,6 +40,7 @@ type Natives interface {
 type Options struct {
 	Namespace      string       // "" is "default"
 	CredsFile      string       // path of a NATS .creds file
+	NKeyFile       string       // or of a file with an nkey's seed
 	User, Password string       // or a user
 	Token          string       // or a token
 	Logger         *slog.Logger // hears of lost and restored connections; nil discards
@@ -49,7 +56,7 @@ func Connect(ctx context.Context, url string, opts ...Options) (*Client, error) 
 	}
 	b, err := backbone.Dial(ctx, backbone.Options{
 		Namespace: o.Namespace, Logger: o.Logger,
-		Conn: natsconn.Options{URL: url, Name: "squall-client", CredsFile: o.CredsFile, User: o.User, Password: o.Password, Token: o.Token},
+		Conn: natsconn.Options{URL: url, Name: "squall-client", CredsFile: o.CredsFile, NKeyFile: o.NKeyFile, User: o.User, Password: o.Password, Token: o.Token},
 	})
 	if err != nil {
 		return nil, err
@@ -73,12 +80,23 @@ func Over(b *backbone.Backbone, natives Natives, log *slog.Logger) (*Client, err
 	if err != nil {
 		return nil, err
 	}
-	return &Client{backbone: b, offload: off, caller: call, natives: natives}, nil
+	w, err := version.NewWriter(version.WriterConfig{Store: b.User})
+	if err != nil {
+		call.Close()
+		return nil, err
+	}
+	return &Client{backbone: b, offload: off, caller: call, writer: w, natives: natives}, nil
 }
 
-// Close ends open calls with cancelled, and the connection where Connect made it. Runs go on. Idempotent.
+// Close ends open calls and writes that wait with cancelled, and the connection where Connect made it. Runs go on. Idempotent.
 func (c *Client) Close() error {
 	c.caller.Close()
+	c.writer.Close()
+	c.objectsMu.Lock()
+	if c.objects != nil {
+		_ = c.objects.tier.Close() // what it could say changes nothing
+	}
+	c.objectsMu.Unlock()
 	if c.owns {
 		return c.backbone.Close()
 	}
@@ -162,6 +180,6 @@ func (c *Client) Runs(ctx context.Context, limit int) ([]wire.RunInfo, error) {
 	return a.Runs, nil
 }
 
-// Store is the namespace's key-value store, for what Put, Get and Delete do not offer: listing, watching,
-// compare-and-set. It is closed with the client.
+// Store is the namespace's key-value store, for what Put, Get and Delete do not offer: listing and watching. What it gives
+// are entries as they lie there: version.Shown makes of one what Get gives. It is closed with the client.
 func (c *Client) Store() kvs.Store { return c.backbone.User }

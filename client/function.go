@@ -74,19 +74,36 @@ func (i Impl) WithOutput(bytes int64) Impl { i.limits.Output = bytes; return i }
 // WithConcurrency bounds how many invocations run at once on one executor.
 func (i Impl) WithConcurrency(n int) Impl { i.limits.Slots = n; return i }
 
+// RegisterOption changes one registration.
+type RegisterOption func(*runtime.Spec)
+
+// App names the application that the function belongs to: on each node, the functions of an application share a part of the
+// cache, whose size follows what the application makes of it. Without it, all are of one.
+func App(name string) RegisterOption { return func(s *runtime.Spec) { s.App = name } }
+
 // Register makes impl callable under name, as a new version if the name is taken: running calls keep theirs, later
 // ones get the new one. It returns once an executor can run it (native), or its code is stored.
 //
 // invalid_name, wrong_type, invalid_module, invalid_argument for what cannot be a function; native_needs_executor for
 // a native function of a client that embeds no executor.
-func (c *Client) Register(ctx context.Context, name string, impl Impl) (runtime.Spec, error) {
+func (c *Client) Register(ctx context.Context, name string, impl Impl, opts ...RegisterOption) (runtime.Spec, error) {
 	if err := id.CheckName("function", name); err != nil {
 		return runtime.Spec{}, err
+	}
+	var wanted runtime.Spec
+	for _, opt := range opts {
+		opt(&wanted)
+	}
+	if wanted.App != "" {
+		if err := id.CheckName("application", wanted.App); err != nil {
+			return runtime.Spec{}, err
+		}
 	}
 	spec, err := c.prepare(ctx, name, impl)
 	if err != nil {
 		return runtime.Spec{}, fault.From(err).With(func(e *fault.Error) { e.Function = name })
 	}
+	spec.App = wanted.App
 	if _, err := c.caller.Admin(ctx, wire.OpPutFunction, &wire.Admin{Function: &spec}); err != nil {
 		return runtime.Spec{}, err
 	}

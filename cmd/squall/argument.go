@@ -60,7 +60,7 @@ func (a *app) read(path string) ([]byte, error) {
 		return nil, fault.New(fault.InvalidArgument, "read %s: %w", path, err)
 	}
 	if len(b) > kvs.MaxValue {
-		return nil, fault.New(fault.TooLarge, "%s has more than %d bytes (64 MiB), the most that a value may have", path, kvs.MaxValue)
+		return nil, fault.New(fault.TooLarge, "%s has more than %d bytes (1 GiB), the most that a value may have", path, kvs.MaxValue)
 	}
 	return b, nil
 }

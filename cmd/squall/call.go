@@ -12,6 +12,7 @@ import (
 
 	"github.com/squall-faas/squall/client"
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -21,6 +22,9 @@ type asked struct {
 	key                         string
 	refs                        []string
 	runTime                     time.Duration
+	level                       levelFlag
+	ack                         ackFlag
+	priority                    int
 }
 
 func (q *asked) flags(f *pflag.FlagSet) {
@@ -29,6 +33,9 @@ func (q *asked) flags(f *pflag.FlagSet) {
 	f.BoolVar(&q.durable, "durable", false, "store the run before it starts: it survives the loss of every process")
 	f.StringVar(&q.key, "idempotency-key", "", "calls of one target with one key are one run")
 	f.DurationVar(&q.runTime, "run-time", 0, "most time that an --async run may take (default 24h)")
+	f.Var(&q.level, "consistency", "`level` of state: "+levelNames())
+	f.IntVar(&q.priority, "priority", 0, "among calls of one application that wait for a slot: -10 to 10")
+	f.Var(&q.ack, "ack", "when writes of the functions are answered: `cached`, stored or durable (default cached, with --durable durable)")
 }
 
 func (q *asked) options() []client.CallOption {
@@ -45,6 +52,15 @@ func (q *asked) options() []client.CallOption {
 	if q.runTime != 0 {
 		out = append(out, client.RunTime(q.runTime))
 	}
+	if q.level != 0 {
+		out = append(out, client.Consistency(client.Level(q.level)))
+	}
+	if q.ack != 0 {
+		out = append(out, client.WriteAck(kvs.Ack(q.ack)))
+	}
+	if q.priority != 0 {
+		out = append(out, client.Priority(q.priority))
+	}
 	return out
 }
 
@@ -55,7 +71,7 @@ func (a *app) callCommand() *cobra.Command {
 		Long: argumentsHelp + `
 For people bytes and text are printed as they are, anything else as JSON; with -o json everything is JSON. Ctrl-C cancels
 the call.`,
-		Example: "  squall call increment 41\n  squall call greet --string World\n  squall call thumbnail @photo.jpg > small.jpg\n  squall call count --ref files/1",
+		Example: "  squall call increment 41\n  squall call greet --string World\n  squall call thumbnail @photo.jpg > small.jpg\n  squall call count --ref files/1\n  squall call visit home --string --consistency strong",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
 			var vs []any

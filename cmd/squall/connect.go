@@ -23,7 +23,7 @@ func (a *app) with(do action) func(*cobra.Command, []string) error {
 			defer cancel()
 		}
 		c, err := client.Connect(ctx, a.set.Server, client.Options{
-			Namespace: a.set.Namespace, CredsFile: a.set.Creds, User: a.set.User, Password: a.set.Password, Token: a.set.Token,
+			Namespace: a.set.Namespace, CredsFile: a.set.Creds, NKeyFile: a.set.NKey, User: a.set.User, Password: a.set.Password, Token: a.set.Token,
 			Logger: a.logger(slog.LevelWarn),
 		})
 		if err != nil {

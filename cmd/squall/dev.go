@@ -35,13 +35,13 @@ type dev struct {
 func (a *app) devCommand() *cobra.Command {
 	d := dev{app: a}
 	d.http.listening = &d.listening
-	cmd := &cobra.Command{
+	cmd := asRole(&cobra.Command{
 		Use: "dev", Short: "Run a whole cluster in this process",
 		Long: `Runs NATS with JetStream, a coordinator, executors and the HTTP API in this process, on the loopback. What was
 registered and stored is there again at the next start. Ctrl-C finishes what is under way; a second one does not.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
-	}
+	})
 	f := cmd.Flags()
 	f.StringVar(&d.nats, "listen", "127.0.0.1:4222", "`host:port` of NATS, for clients and further executors")
 	d.http.flags(f, "http", "127.0.0.1:8080", "`host:port` of the HTTP API")
@@ -70,7 +70,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 		return err
 	}
 	defers = append(defers, func() error { _ = ln.Close(); return nil }) // closed by then, unless something failed
-	server, err := embed(embedded{d.nats, d.data, d.durability, d.set.Token, d.listening}, "dev", log)
+	server, err := embed(embedded{listen: d.nats, data: d.data, durability: d.durability, token: d.set.Token, listening: d.listening}, "dev", log)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,14 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err := d.announce(server, ln); err != nil {
 		return err
 	}
-	return d.http.serve(ctx, ln, b, registry(c.Coordinator()), log)
+	reg := processMetrics()
+	coordinatorMetrics(reg, c.Coordinator)
+	if d.executors == 1 { // the figures of several would have the same names
+		if err := c.Executors()[0].RegisterMetrics(reg); err != nil {
+			return err
+		}
+	}
+	return d.http.serve(ctx, ln, b, reg, log)
 }
 
 func (d *dev) announce(server *natsconn.Server, ln net.Listener) error {

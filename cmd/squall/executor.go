@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/squall-faas/squall"
 	"github.com/squall-faas/squall/fault"
@@ -18,16 +19,20 @@ import (
 // execution is the executor's role.
 type execution struct {
 	*app
-	name, wasm string
-	slots      int
-	cache      byteSize
-	drain      time.Duration
-	supervise  bool
+	name, wasm         string
+	dataPort, announce string
+	slots              int
+	cache              byteSize
+	drain              time.Duration
+	supervise          bool
+	monitor            monitor
+	listening          listening
 }
 
 func (a *app) executorCommand() *cobra.Command {
 	r := execution{app: a}
-	cmd := &cobra.Command{
+	r.monitor.listening = &r.listening
+	cmd := asRole(&cobra.Command{
 		Use: "executor", Short: "Run an executor",
 		Long: `Runs the WebAssembly functions of one namespace behind the NATS server that --server names. Go funcs run in the
 programs that define them, by squall.Join.
@@ -41,34 +46,45 @@ a child process that is started again when it dies or does not answer.`,
 			}
 			return r.run(cmd.Context())
 		},
-	}
+	})
 	f := cmd.Flags()
 	f.StringVar(&r.name, "name", "", "unique in the namespace (default the host's name and a random part)")
 	f.IntVar(&r.slots, "slots", 0, "functions that run at once (default the number of cores, at least 2)")
-	f.Var(&r.cache, "cache", "memory of the cache (default 256MiB)")
+	f.Var(&r.cache, "cache", "memory of the cache (default 40 % of the container's limit, 256MiB where there is none)")
 	f.StringVar(&r.wasm, "wasm-cache", "", "`directory` of compiled modules (default squall/wasm of the user's cache)")
+	f.StringVar(&r.dataPort, "data-port", "", "`host:port` at which executors of other hosts fetch large values (default the loopback, any port)")
+	f.StringVar(&r.announce, "announce", "", "`host:port` at which they reach it (default the data port, at this host's address on the way to NATS)")
+	r.monitor.flags(f)
+	r.listening.flag(f)
 	f.DurationVar(&r.drain, "drain", 30*time.Second, "most time to finish what is under way")
 	f.BoolVar(&r.supervise, "supervise", false, "run as a child process, and start it again when it dies or does not answer")
 	return cmd
 }
 
 func (r *execution) run(ctx context.Context) (err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	log := r.logger(slog.LevelInfo)
 	if r.name == "" {
 		r.name = nodeName("executor")
 	}
+	watched, err := r.monitor.open(ctx)
+	if err != nil {
+		return err
+	}
+	if watched != nil {
+		defer func() { _ = watched.Close() }() // closed by then, unless something failed
+	}
 	j, err := squall.Join(ctx, r.set.Server, squall.JoinConfig{
 		Name: r.name, Namespace: r.set.Namespace, Slots: r.slots, CacheBytes: int64(r.cache), WasmCache: r.wasm,
-		CredsFile: r.set.Creds, User: r.set.User, Password: r.set.Password, Token: r.set.Token, Logger: log,
+		CredsFile: r.set.Creds, NKeyFile: r.set.NKey, User: r.set.User, Password: r.set.Password, Token: r.set.Token, Logger: log,
+		DataPort: r.dataPort, Announce: r.announce,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.Close()) }()
 	if os.Getenv(supervisedEnv) != "" {
-		var stop context.CancelFunc
-		ctx, stop = context.WithCancel(ctx)
-		defer stop()
 		go beat(ctx, stop, r.in, r.out)
 	}
 	x := map[string]any{"executor": r.name, "namespace": r.set.Namespace, "slots": j.Slots()}
@@ -78,6 +94,18 @@ func (r *execution) run(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if watched != nil {
+		reg := processMetrics()
+		if err := j.RegisterMetrics(reg); err != nil {
+			return err
+		}
+		group := new(errgroup.Group)
+		group.Go(func() error { return r.monitor.serve(ctx, watched, reg, j.Ready, log) })
+		defer func() {
+			stop()
+			err = errors.Join(err, group.Wait())
+		}()
 	}
 	stuck := awaitEnd(ctx, j)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.drain)

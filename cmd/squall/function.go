@@ -19,7 +19,7 @@ func (a *app) fnCommand() *cobra.Command {
 }
 
 func (a *app) fnPut() *cobra.Command {
-	var wasm, dir, symbol string
+	var wasm, dir, symbol, application string
 	var memory, output byteSize
 	var wall time.Duration
 	var slots int
@@ -37,7 +37,8 @@ get the new one. Go funcs that run natively are registered by the programs that 
 			if wall < 0 || slots < 0 {
 				return fault.New(fault.InvalidArgument, "a limit is negative: give a positive one, or 0 for the default")
 			}
-			spec, err := c.Register(ctx, args[0], impl.WithTimeout(wall).WithMemory(int64(memory)).WithOutput(int64(output)).WithConcurrency(slots))
+			impl = impl.WithTimeout(wall).WithMemory(int64(memory)).WithOutput(int64(output)).WithConcurrency(slots)
+			spec, err := c.Register(ctx, args[0], impl, client.App(application))
 			if err != nil {
 				return err
 			}
@@ -54,6 +55,7 @@ get the new one. Go funcs that run natively are registered by the programs that 
 	f.DurationVar(&wall, "call-timeout", 0, "wall time of one invocation (default 5m)")
 	f.Var(&memory, "memory", "what one instance may use (default 256MiB)")
 	f.Var(&output, "max-output", "bytes of an encoded result (default 64MiB)")
+	f.StringVar(&application, "app", "", "`name` of the application, whose functions share a part of each node's cache")
 	f.IntVar(&slots, "concurrency", 0, "invocations at once on one executor (default unlimited)")
 	return cmd
 }
@@ -82,13 +84,17 @@ func (a *app) fnList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			t := table{header: []string{"NAME", "KIND", "VERSION", "IN", "OUT", "TIMEOUT", "MEMORY"}}
+			t := table{header: []string{"NAME", "APP", "KIND", "VERSION", "IN", "OUT", "TIMEOUT", "MEMORY"}}
 			for _, f := range fs {
+				app := f.App
+				if app == "" {
+					app = "-"
+				}
 				in := "any"
 				if f.In != nil {
 					in = "(" + strings.Join(f.In, ", ") + ")"
 				}
-				t.add(f, f.Name, string(f.Kind), short(f.Version), in, f.Out, f.Limits.Wall.String(), size(f.Limits.Memory))
+				t.add(f, f.Name, app, string(f.Kind), short(f.Version), in, f.Out, f.Limits.Wall.String(), size(f.Limits.Memory))
 			}
 			return a.print(t)
 		}),

@@ -32,7 +32,7 @@ func viewOf(g *dag.Graph, version string) graphView {
 }
 
 func (a *app) dagCommand() *cobra.Command {
-	return group("dag", "Register and list DAGs", a.dagPut(), a.dagGet(), a.dagList(), a.dagRemove(), a.dagCheck())
+	return group("dag", "Register, list and explain DAGs", a.dagPut(), a.dagGet(), a.dagList(), a.dagRemove(), a.dagCheck(), a.dagExplain())
 }
 
 func (a *app) graph(path string) (*dag.Graph, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
@@ -27,7 +26,10 @@ func (h *httpAPI) flags(f *pflag.FlagSet, name, addr, usage string) {
 // open opens the port: before anything else starts, so that a port in use is the first thing that is said.
 func (h *httpAPI) open(ctx context.Context) (net.Listener, error) {
 	if h.token == "" {
-		h.token = os.Getenv("SQUALL_HTTP_TOKEN")
+		var err error
+		if h.token, err = secret("SQUALL_HTTP_TOKEN"); err != nil {
+			return nil, err
+		}
 	}
 	addr, err := h.listening.address("the HTTP API", h.addr, "SQUALL_HTTP_TOKEN", h.token != "")
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 	"github.com/squall-faas/squall/client"
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/kvs"
+	"github.com/squall-faas/squall/kvs/lattice"
+	"github.com/squall-faas/squall/kvs/version"
 	"github.com/squall-faas/squall/value"
 )
 
@@ -64,18 +66,26 @@ func (k jsonKey) MarshalJSON() ([]byte, error) {
 
 // entryView is a key with its value.
 type entryView struct {
-	Key      jsonKey      `json:"key"`
-	Revision uint64       `json:"revision"`
-	Written  *time.Time   `json:"written,omitempty"`
-	Deleted  bool         `json:"deleted,omitempty"`
-	Value    *value.Value `json:"value,omitempty"`
+	Key      jsonKey        `json:"key"`
+	Revision uint64         `json:"revision,omitempty"`
+	Written  *time.Time     `json:"written,omitempty"`
+	Expires  *time.Time     `json:"expires,omitempty"`
+	Deleted  bool           `json:"deleted,omitempty"`
+	Value    *value.Value   `json:"value,omitempty"`
+	Siblings *[]value.Value `json:"siblings,omitempty"`
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 func viewOfEntry(e kvs.Entry) entryView {
-	v := entryView{Key: jsonKey(e.Key), Revision: uint64(e.Revision), Deleted: e.Deleted}
-	if !e.Written.IsZero() {
-		t := e.Written.UTC()
-		v.Written = &t
+	v := entryView{
+		Key: jsonKey(e.Key), Revision: uint64(e.Revision), Deleted: e.Deleted, Written: moment(e.Written), Expires: moment(e.Expires),
 	}
 	if !e.Deleted {
 		v.Value = &e.Value
@@ -85,7 +95,7 @@ func viewOfEntry(e kvs.Entry) entryView {
 
 func (a *app) kvCommand() *cobra.Command {
 	k := &keys{}
-	c := group("kv", "Read and write state", a.kvGet(k), a.kvPut(k), a.kvDelete(k), a.kvList(k), a.kvWatch(k))
+	c := group("kv", "Read and write state", a.kvGet(k), a.kvPut(k), a.kvUpdate(k), a.kvDelete(k), a.kvList(k), a.kvWatch(k))
 	f := c.PersistentFlags()
 	f.BoolVar(&k.base64, "base64", false, "keys stand in base64, for those that a command line cannot hold")
 	f.BoolVar(&k.hex, "hex", false, "keys stand in hexadecimal")
@@ -93,33 +103,52 @@ func (a *app) kvCommand() *cobra.Command {
 }
 
 func (a *app) kvGet(k *keys) *cobra.Command {
-	return &cobra.Command{
+	var level levelFlag
+	var all bool
+	cmd := &cobra.Command{
 		Use: "get KEY", Short: "Print a value; with -o json with its revision", Args: cobra.ExactArgs(1),
+		Example: "  squall kv get answer\n  squall kv get balance --consistency strong\n  squall kv get cart --siblings",
 		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
 			key, err := k.parse(args[0])
 			if err != nil {
 				return err
 			}
-			e, err := c.Store().Get(ctx, key)
+			v, err := c.Version(ctx, string(key), client.Consistency(client.Level(level)))
 			if err != nil {
 				return err
 			}
-			if a.set.Output == "table" {
-				return a.printValue(e.Value)
+			view := viewOfEntry(kvs.Entry{Key: key, Value: v.Value, Revision: v.Revision, Written: v.Written, Expires: v.Expires})
+			siblings := []value.Value{v.Value}
+			if all {
+				siblings = v.Siblings()
+				view.Value, view.Siblings = nil, &siblings
 			}
-			e.Key = key
-			return a.printJSON(viewOfEntry(e))
+			if a.set.Output != "table" {
+				return a.printJSON(view)
+			}
+			for _, v := range siblings {
+				if err := a.printValue(v); err != nil {
+					return err
+				}
+			}
+			return nil
 		}),
 	}
+	f := cmd.Flags()
+	f.Var(&level, "consistency", "`level`; strong and txn prove that the value is current, the others read what the store answers: "+levelNames())
+	f.BoolVar(&all, "siblings", false, "all values that were written concurrently at a causal level, the one that get prints without it first")
+	return cmd
 }
 
 func (a *app) kvPut(k *keys) *cobra.Command {
 	var text, create bool
 	var ttl time.Duration
 	var revision uint64
+	var level levelFlag
+	var ack ackFlag
 	cmd := &cobra.Command{
 		Use: "put KEY VALUE", Short: "Write a value", Args: cobra.ExactArgs(2), Long: argumentsHelp,
-		Example: "  squall kv put answer 42\n  squall kv put greeting --string hello --ttl 1h\n  tar c . | squall kv put backup -",
+		Example: "  squall kv put answer 42\n  squall kv put greeting --string hello --ttl 1h\n  tar c . | squall kv put backup -\n  squall kv put cart '[\"bread\"]' --consistency sk",
 		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
 			key, err := k.parse(args[0])
 			if err != nil {
@@ -129,16 +158,14 @@ func (a *app) kvPut(k *keys) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var r kvs.Revision
-			o := kvs.PutOptions{TTL: ttl}
-			switch {
-			case create && revision != 0:
-				return fault.New(fault.InvalidArgument, "both --create and --if-revision: give one")
-			case create || revision != 0:
-				r, err = c.Store().CompareAndSet(ctx, key, v, kvs.Revision(revision), o)
-			default:
-				r, err = c.Store().Put(ctx, key, v, o)
+			opts := []client.KVOption{client.Consistency(client.Level(level)), client.WriteAck(kvs.Ack(ack)), client.TTL(ttl), client.IfRevision(kvs.Revision(revision))}
+			if create {
+				opts = append(opts, client.Create())
 			}
+			if create && revision != 0 {
+				return fault.New(fault.InvalidArgument, "both --create and --if-revision: give one")
+			}
+			r, err := c.Write(ctx, string(key), v, opts...)
 			if err != nil {
 				return err
 			}
@@ -153,6 +180,56 @@ func (a *app) kvPut(k *keys) *cobra.Command {
 	f.BoolVar(&create, "create", false, "only if the key does not exist")
 	f.Uint64Var(&revision, "if-revision", 0, "only if the key's revision is this one")
 	f.DurationVar(&ttl, "ttl", 0, "after which the key goes away; 0 keeps it")
+	f.Var(&level, "consistency", "`level`; at sk, mk and dsc the value stands beside what is there, unless --if-revision names that: "+levelNames())
+	f.Var(&ack, "ack", "`cached`, stored or durable; here the value is durable in any case before its revision is printed")
+	return cmd
+}
+
+func (a *app) kvUpdate(k *keys) *cobra.Command {
+	var ttl time.Duration
+	var level levelFlag
+	var once string
+	cmd := &cobra.Command{
+		Use: "update KEY OPERATION…", Short: "Change a counter, set, map, maximum or minimum, and print it", Args: cobra.MinimumNArgs(2),
+		Long: `Operations of several writers merge, and each counts once. The first on a key that does not exist decides what it holds.
+
+  add N                    a counter; N may be negative, after --
+  insert VALUE             a set
+  remove VALUE             from a set
+  grow VALUE               a set that only grows
+  max VALUE, min VALUE     the greatest or least of numbers, or of texts
+  field NAME OPERATION…    a field of a map
+  remove-field NAME        from a map
+
+A value is JSON, or text as it stands where it is no JSON.`,
+		Example: "  squall kv update visits add 1\n  squall kv update visits -- add -1\n  squall kv update tags insert blue\n  squall kv update page field hits add 1",
+		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
+			key, err := k.parse(args[0])
+			if err != nil {
+				return err
+			}
+			op, err := lattice.ParseOp(args[1:]...)
+			if err != nil {
+				return err
+			}
+			opts := []client.KVOption{client.Consistency(client.Level(level)), client.TTL(ttl)}
+			if once != "" {
+				opts = append(opts, client.IdempotencyKey(once))
+			}
+			v, err := c.Update(ctx, string(key), op, opts...)
+			if err != nil {
+				return err
+			}
+			if a.set.Output == "table" {
+				return a.printValue(v)
+			}
+			return a.printJSON(entryView{Key: jsonKey(key), Value: &v})
+		}),
+	}
+	f := cmd.Flags()
+	f.DurationVar(&ttl, "ttl", 0, "after which the key goes away; 0 leaves it as it is")
+	f.Var(&level, "consistency", "`level`: "+levelNames())
+	f.StringVar(&once, "idempotency-key", "", "updates of one key with this are one")
 	return cmd
 }
 
@@ -166,7 +243,7 @@ func (a *app) kvDelete(k *keys) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := c.Store().Delete(ctx, key, kvs.Revision(revision)); err != nil {
+				if err := c.Delete(ctx, string(key), client.IfRevision(kvs.Revision(revision))); err != nil {
 					return err
 				}
 			}
@@ -249,9 +326,13 @@ func (a *app) kvWatch(k *keys) *cobra.Command {
 }
 
 func (a *app) printChange(k keys, e kvs.Entry) error {
-	return a.printObject(viewOfEntry(e), func(w io.Writer) error {
-		what := "put " + k.show(e.Key) + " " + forLine(e.Value)
-		if e.Deleted {
+	shown, err := version.Shown(e)
+	if err != nil { // of one key: the others go on
+		shown.Value = value.MustOf("(" + fault.From(err).Message + ")")
+	}
+	return a.printObject(viewOfEntry(shown), func(w io.Writer) error {
+		what := "put " + k.show(e.Key) + " " + forLine(shown.Value)
+		if shown.Deleted {
 			what = "del " + k.show(e.Key)
 		}
 		_, err := fmt.Fprintf(w, "%d %s\n", e.Revision, what)

@@ -173,7 +173,7 @@ func TestCall(t *testing.T) {
 	sh.fails(2, "see 'squall call --help'", "call")
 	sh.fails(2, "unknown flag", "call", "increment", "--nope")
 	sh.fails(2, "unknown command", "cal")
-	sh.fails(2, "check, get, ls, put, rm", "dag")
+	sh.fails(2, "check, explain, get, ls, put, rm", "dag")
 	sh.fails(2, "output form", "call", "increment", "1", "-o", "xml")
 	sh.fails(2, "timeout", "--timeout", "-1s", "status")
 	sh.fails(2, "log level", "--log-level", "loud", "status")
@@ -302,8 +302,14 @@ func TestKeyValues(t *testing.T) {
 	_, err := bufio.NewReader(ready).ReadString('\n')
 	sh.check(err)
 	sh.ok("kv", "put", "w/1", "7")
+	watched := bufio.NewReader(out) // of two changes of a key it may show the last alone
+	line, err := watched.ReadString('\n')
+	sh.check(err)
+	if !strings.Contains(line, "put w/1 7") {
+		t.Fatal(line)
+	}
 	sh.ok("kv", "del", "w/1")
-	lines, err := io.ReadAll(out)
+	lines, err := io.ReadAll(watched)
 	sh.check(err)
 	if code := <-done; code != 0 || !strings.Contains(string(lines), "del w/1") {
 		t.Fatalf("exit %d, %q", code, lines)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,7 +16,9 @@ import (
 
 func (a *app) natsCommand() *cobra.Command {
 	var e embedded
-	cmd := &cobra.Command{
+	var m monitor
+	m.listening = &e.listening
+	cmd := asRole(&cobra.Command{
 		Use: "nats", Short: "Run a NATS server with JetStream",
 		Long: `Runs the NATS server that is built in, with JetStream. --durability says what a write that was acknowledged survives:
 
@@ -23,11 +26,21 @@ func (a *app) natsCommand() *cobra.Command {
   interval  the end of the process; a power cut may take the last second
   memory    nothing
 
+With --nats-config a file in nats-server's own format says everything instead: servers that form a cluster, accounts, TLS.
+
 Any NATS server with JetStream will do instead.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			e.token = a.set.Token
-			server, err := embed(e, "nats", a.logger(slog.LevelInfo))
+			log := a.logger(slog.LevelInfo)
+			watched, err := m.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if watched != nil {
+				defer func() { _ = watched.Close() }() // closed by then, unless something failed
+			}
+			server, err := e.start(cmd, log)
 			if err != nil {
 				return err
 			}
@@ -40,22 +53,49 @@ Any NATS server with JetStream will do instead.`,
 			if err != nil {
 				return err
 			}
-			<-cmd.Context().Done()
-			return nil
+			if watched == nil {
+				<-cmd.Context().Done()
+				return nil
+			}
+			reg := processMetrics()
+			reg.MustRegister(natsMetrics{server})
+			return m.serve(cmd.Context(), watched, reg, func(context.Context) error { return server.Ready() }, log)
 		},
-	}
+	})
 	f := cmd.Flags()
+	f.StringVar(&e.config, "nats-config", "", "`file` in nats-server's format, which then says everything")
 	f.StringVar(&e.listen, "listen", "127.0.0.1:4222", "`host:port`; --token or SQUALL_TOKEN is what clients must present")
 	f.StringVar(&e.data, "data", "", "`directory` of the streams (default squall/nats of the user's data directory)")
 	f.StringVar(&e.durability, "durability", "durable", "durable, interval or memory")
+	m.flags(f)
 	e.listening.flag(f)
 	return cmd
 }
 
+// start starts the server of a role, from its flags or its file.
+func (e *embedded) start(cmd *cobra.Command, log *slog.Logger) (*natsconn.Server, error) {
+	if e.config == "" {
+		return embed(*e, "nats", log)
+	}
+	for _, name := range []string{"listen", "data", "durability", "token"} {
+		if cmd.Flags().Changed(name) {
+			return nil, fault.New(fault.InvalidArgument, "--%s beside --nats-config: say it in %s", name, e.config)
+		}
+	}
+	said, err := natsconn.ReadConfig(e.config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.listening.address("NATS", said.Listen, "authorization or accounts in "+e.config, said.Secured); err != nil {
+		return nil, err
+	}
+	return natsconn.Embed(natsconn.ServerOptions{ConfigFile: e.config, Logger: log})
+}
+
 // embedded is a NATS server in this process, as flags describe it.
 type embedded struct {
-	listen, data, durability, token string
-	listening                       listening
+	config, listen, data, durability, token string
+	listening                               listening
 }
 
 // embed starts it; kind names its directory where the flags name none.

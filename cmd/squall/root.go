@@ -35,6 +35,7 @@ Data goes to stdout, everything else to stderr. Exit codes: 0 ok, 1 the call fai
 	f := root.PersistentFlags()
 	f.StringP("server", "s", "", "URLs of NATS, separated by commas (SQUALL_SERVER, NATS_URL; default nats://127.0.0.1:4222)")
 	f.String("creds", "", "`file` of NATS credentials (SQUALL_CREDS)")
+	f.String("nkey", "", "`file` of an nkey's seed (SQUALL_NKEY)")
 	f.String("user", "", "NATS user (SQUALL_USER)")
 	f.String("password", "", "NATS password; rather SQUALL_PASSWORD, which no process list shows")
 	f.String("token", "", "NATS token; rather SQUALL_TOKEN")
@@ -48,12 +49,15 @@ Data goes to stdout, everything else to stderr. Exit codes: 0 ok, 1 the call fai
 		if err != nil {
 			return err
 		}
+		if err := fromEnvironment(cmd); err != nil {
+			return err
+		}
 		return a.set.check(cmd.Annotations[alsoForm])
 	}
 	for _, c := range []*cobra.Command{
-		a.devCommand(), a.natsCommand(), a.coordinatorCommand(), a.executorCommand(), demoCommand(), benchCommand(),
-		a.callCommand(), a.runCommand(), a.fnCommand(), a.dagCommand(), a.kvCommand(), a.statusCommand(),
-		a.contextCommand(), a.versionCommand(),
+		a.devCommand(), a.natsCommand(), a.coordinatorCommand(), a.executorCommand(), a.gatewayCommand(), a.healthCommand(), a.authCommand(), demoCommand(), a.loadCommands(benchCommand()),
+		a.callCommand(), a.runCommand(), a.fnCommand(), a.dagCommand(), a.kvCommand(), a.objCommand(), a.statusCommand(),
+		a.checkCommand(), a.contextCommand(), a.versionCommand(),
 	} {
 		root.AddCommand(c)
 	}

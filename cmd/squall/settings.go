@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/knadh/koanf/v2"
@@ -18,15 +17,15 @@ import (
 // settings are what every command may need, from the command line, then the environment, then the saved context, then
 // the defaults.
 type settings struct {
-	Server, Creds, User, Password, Token string
-	Namespace                            string
-	Timeout                              time.Duration
-	Output                               string
-	LogLevel                             string
+	Server, Creds, NKey, User, Password, Token string
+	Namespace                                  string
+	Timeout                                    time.Duration
+	Output                                     string
+	LogLevel                                   string
 }
 
 // Names of the settings, as flags have them.
-var settingNames = []string{"server", "creds", "user", "password", "token", "namespace", "timeout", "output", "log-level"}
+var settingNames = []string{"server", "creds", "nkey", "user", "password", "token", "namespace", "timeout", "output", "log-level"}
 
 // layer is one source of settings: a koanf.Provider.
 type layer map[string]any
@@ -43,10 +42,14 @@ func loadSettings(flags *pflag.FlagSet) (settings, error) {
 		return settings{}, err
 	}
 	k := koanf.New(".")
-	for _, l := range []layer{{"namespace": "default", "output": "table"}, saved, envLayer(), flagLayer(flags)} {
-		if l["creds"] != nil || l["user"] != nil || l["token"] != nil {
+	env, err := envLayer()
+	if err != nil {
+		return settings{}, err
+	}
+	for _, l := range []layer{{"namespace": "default", "output": "table"}, saved, env, flagLayer(flags)} {
+		if l["creds"] != nil || l["nkey"] != nil || l["user"] != nil || l["token"] != nil {
 			// One kind of credentials in a layer replaces any kind below it.
-			for _, name := range []string{"creds", "user", "password", "token"} {
+			for _, name := range []string{"creds", "nkey", "user", "password", "token"} {
 				k.Delete(name)
 			}
 		}
@@ -55,7 +58,7 @@ func loadSettings(flags *pflag.FlagSet) (settings, error) {
 		}
 	}
 	s := settings{
-		Server: k.String("server"), Creds: k.String("creds"), User: k.String("user"), Password: k.String("password"),
+		Server: k.String("server"), Creds: k.String("creds"), NKey: k.String("nkey"), User: k.String("user"), Password: k.String("password"),
 		Token: k.String("token"), Namespace: k.String("namespace"), Output: k.String("output"), LogLevel: k.String("log-level"),
 	}
 	if t := k.String("timeout"); t != "" {
@@ -84,17 +87,24 @@ func (s settings) check(form string) error {
 	return nil
 }
 
-func envLayer() layer {
+func envLayer() (layer, error) {
 	l := layer{}
 	if url := os.Getenv("NATS_URL"); url != "" {
 		l["server"] = url
 	}
 	for _, name := range settingNames {
-		if v := os.Getenv("SQUALL_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))); v != "" {
+		v, err := os.Getenv(variable(name)), error(nil)
+		if name == "password" || name == "token" {
+			v, err = secret(variable(name))
+		}
+		if err != nil {
+			return nil, err
+		}
+		if v != "" {
 			l[name] = v
 		}
 	}
-	return l
+	return l, nil
 }
 
 // flagLayer is what stands on the command line.
@@ -111,6 +121,6 @@ func flagLayer(flags *pflag.FlagSet) layer {
 // conn are the options of a connection to NATS.
 func (s settings) conn(name string, log *slog.Logger) natsconn.Options {
 	return natsconn.Options{
-		URL: s.Server, Name: name, CredsFile: s.Creds, User: s.User, Password: s.Password, Token: s.Token, Logger: log,
+		URL: s.Server, Name: name, CredsFile: s.Creds, NKeyFile: s.NKey, User: s.User, Password: s.Password, Token: s.Token, Logger: log,
 	}
 }
