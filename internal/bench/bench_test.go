@@ -55,8 +55,11 @@ func empty(t *testing.T, dir string) {
 func TestComposeQuick(t *testing.T) {
 	dir := t.TempDir()
 	r, err := Compose{
-		Launch: launch(t), Release: "test", Quick: true, Calls: 40, Dir: dir,
-		Only: []string{caseFloor, caseFloorRequest, caseTCP, "compose_*", caseNative, caseDurable, caseFsync, caseCache, caseKill},
+		Calls: 40,
+		Options: Options{
+			Launch: launch(t), Release: "test", Quick: true, Dir: dir,
+			Only: []string{caseFloor, caseFloorRequest, caseTCP, "compose_*", caseNative, caseDurable, caseFsync, caseCache, caseKill},
+		},
 	}.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +127,7 @@ func TestInterrupt(t *testing.T) {
 	lines := watcher{word: "calls", seen: make(chan struct{})}
 	done := make(chan error, 1)
 	go func() {
-		_, err := Compose{Launch: launch(t), Calls: 1 << 22, Only: []string{"compose_same/8"}, Dir: dir, Progress: &lines}.Run(ctx)
+		_, err := Compose{Calls: 1 << 22, Options: Options{Launch: launch(t), Only: []string{"compose_same/8"}, Dir: dir, Progress: &lines}}.Run(ctx)
 		done <- err
 	}()
 	select {
@@ -147,7 +150,7 @@ func TestInterrupt(t *testing.T) {
 // TestLimit ends a suite that takes too long, and says so.
 func TestLimit(t *testing.T) {
 	dir := t.TempDir()
-	_, err := Compose{Launch: launch(t), Calls: 1 << 22, Only: []string{"tcp/1"}, Dir: dir, Limit: 2 * time.Second}.Run(t.Context())
+	_, err := Compose{Calls: 1 << 22, Options: Options{Launch: launch(t), Only: []string{"tcp/1"}, Dir: dir, Limit: 2 * time.Second}}.Run(t.Context())
 	if !fault.Is(err, fault.DeadlineExceeded) || !strings.Contains(err.Error(), "not done after 2s") {
 		t.Errorf("gave %v, want deadline_exceeded", err)
 	}
@@ -176,11 +179,11 @@ func TestComposeRefuses(t *testing.T) {
 		says string
 	}{
 		{Compose{Calls: -1}, fault.InvalidArgument, "positive"},
-		{Compose{Only: []string{"nothing"}}, fault.InvalidArgument, "the cases are"},
-		{Compose{Only: []string{"["}}, fault.InvalidArgument, "the cases are"},
-		{Compose{Dir: "/nowhere/at/all"}, fault.InvalidArgument, "directory"},
-		{Compose{Launch: Launch{Path: "/nowhere/at/all"}}, fault.Unavailable, "node nats"},
-		{Compose{Launch: Launch{Path: "/bin/false"}}, fault.Unavailable, "ended at once"},
+		{Compose{Options: Options{Only: []string{"nothing"}}}, fault.InvalidArgument, "the cases are"},
+		{Compose{Options: Options{Only: []string{"["}}}, fault.InvalidArgument, "the cases are"},
+		{Compose{Options: Options{Dir: "/nowhere/at/all"}}, fault.InvalidArgument, "directory"},
+		{Compose{Options: Options{Launch: Launch{Path: "/nowhere/at/all"}}}, fault.Unavailable, "node nats"},
+		{Compose{Options: Options{Launch: Launch{Path: "/bin/false"}}}, fault.Unavailable, "ended at once"},
 	} {
 		if tc.s.Dir == "" {
 			tc.s.Dir = t.TempDir()
@@ -313,7 +316,7 @@ func TestWants(t *testing.T) {
 		{"compose_*", "compose_cross/8", true},
 		{"kill", "kill", true},
 	} {
-		s := Compose{}
+		var s Options
 		if tc.only != "" {
 			s.Only = []string{tc.only}
 		}

@@ -23,13 +23,17 @@ func cachedValue(k int) []byte {
 	return b
 }
 
-// sumWords reads every byte of b, eight at a time.
+// sumWords reads every byte of b, eight at a time, and four of these at once: the adding would otherwise take as long as a
+// look-up. What is left over of 32 bytes is not read.
 func sumWords(b []byte) uint64 {
-	var sum uint64
-	for ; len(b) >= 8; b = b[8:] {
-		sum += binary.LittleEndian.Uint64(b)
+	var s0, s1, s2, s3 uint64
+	for ; len(b) >= 32; b = b[32:] {
+		s0 += binary.LittleEndian.Uint64(b)
+		s1 += binary.LittleEndian.Uint64(b[8:])
+		s2 += binary.LittleEndian.Uint64(b[16:])
+		s3 += binary.LittleEndian.Uint64(b[24:])
 	}
-	return sum
+	return s0 + s1 + s2 + s3
 }
 
 // draw asks readCached for reads.
@@ -72,7 +76,7 @@ func (m *member) readCached(c fn.Context, d draw) (found, error) {
 		keys[i] = cacheKey(k)
 	}
 	out := found{Reads: len(keys)}
-	hits := m.node.Cache.Stats().Hits
+	misses := m.node.Cache.Stats().Misses
 	var err error
 	var sum uint64
 	out.Mallocs = mallocs(func() {
@@ -81,7 +85,7 @@ func (m *member) readCached(c fn.Context, d draw) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	out.Hits = int(m.node.Cache.Stats().Hits - hits)
+	out.Hits = len(keys) - int(m.node.Cache.Stats().Misses-misses)
 	if len(m.copies) < d.Keys {
 		m.copies = make(map[string][]byte, d.Keys)
 		for k := range d.Keys {

@@ -2,15 +2,9 @@ package bench
 
 import (
 	"context"
-	"errors"
-	"io"
 	"math/rand/v2"
-	"os"
-	"path"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,20 +16,10 @@ import (
 // Compose is the suite of `squall bench compose`: what Squall adds to the least that a composition costs. The zero
 // Compose, with a Launch, measures everything.
 type Compose struct {
-	Launch  Launch
-	Release string // of Squall, for the report
+	Options
 
-	Calls int  // of each case; 0 is 5,000. Cases with many outstanding make four times as many
-	Quick bool // a few hundred calls, to see that everything runs: figures of no worth
-	// Only names the cases to measure, with * for any part of a name: "floor", "compose_same/32", "*_chain"; a name
-	// without its number means all of that name. None means all.
-	Only []string
-
-	Dir      string        // of the NATS server's store, in a directory made and removed; "" is the system's for temporary files
-	Guest    string        // directory of the Go package that is built to WebAssembly; "" is the one beside this source
-	Profiles string        // directory for a CPU profile of each process; "" writes none
-	Progress io.Writer     // nil is silent
-	Limit    time.Duration // of the whole suite; 0 is 15 minutes
+	Calls int    // of each case; 0 is 5,000. Cases with many outstanding make four times as many
+	Guest string // directory of the Go package that is built to WebAssembly; "" is the one beside this source
 }
 
 const (
@@ -43,7 +27,6 @@ const (
 	quickCalls    = 240
 	composeRounds = 20
 	quickRounds   = 3
-	composeLimit  = 15 * time.Minute
 	cachedKeys    = 100_000
 	quickKeys     = 2_000
 	killings      = 7
@@ -75,89 +58,45 @@ var chainLengths = []int{1, 2, 4, 8, 16}
 
 // compose is one run of the suite.
 type compose struct {
-	Compose
-	fleet    *fleet
-	progress *Progress
-	report   *Report
-	dir      string
-	url      string // of the NATS server
-	client   *client.Client
-	nats     *node
-	owner    *node // the coordinator
-	first    *node // executors
-	second   *node
-	next     atomic.Uint32 // arguments
-	ends     []func()      // of what is neither a node nor the client
+	*suite
+	Calls  int
+	Guest  string
+	url    string // of the NATS server
+	client *client.Client
+	nats   *node
+	owner  *node // the coordinator
+	first  *node // executors
+	second *node
+	next   atomic.Uint32 // arguments
+	ends   []func()      // of what is neither a node nor the client
 }
 
 // Run measures, and ends all that it started. A wrong answer, a call that fails or a process that ends is an error.
-func (s Compose) Run(ctx context.Context) (r *Report, err error) {
+func (s Compose) Run(ctx context.Context) (*Report, error) {
 	if s.Calls == 0 {
-		s.Calls = composeCalls
-		if s.Quick {
-			s.Calls = quickCalls
-		}
+		s.Calls = s.size(composeCalls, quickCalls)
 	}
 	if s.Calls < 0 {
 		return nil, fault.New(fault.InvalidArgument, "%d calls: give a positive number, or 0 for %d", s.Calls, composeCalls)
 	}
-	if err := checkPatterns(s.Only); err != nil {
-		return nil, err
-	}
-	limit := s.Limit
-	if limit == 0 {
-		limit = composeLimit
-	}
-	// A context that is cancelled at the limit, and has no deadline: the calls would take it for theirs.
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	over := time.AfterFunc(limit, func() {
-		stop(fault.New(fault.DeadlineExceeded, "the benchmark was not done after %v: give it more time, or fewer calls", limit))
+	return s.run(ctx, "compose", composeCases, composeTargets, func(ctx context.Context, own *suite) error {
+		c := &compose{suite: own, Calls: s.Calls, Guest: s.Guest}
+		defer c.close()
+		c.next.Store(1<<16 + rand.Uint32N(1<<24))
+		for _, part := range []func(context.Context) error{c.start, c.calls, c.durable, c.cache, c.kill} {
+			if err := part(ctx); err != nil {
+				return err
+			}
+		}
+		c.ratios()
+		return nil
 	})
-	defer over.Stop()
-
-	dir, err := os.MkdirTemp(s.Dir, "squall-bench-")
-	if err != nil {
-		return nil, fault.New(fault.InvalidArgument, "directory for the benchmark: %w", err)
-	}
-	c := &compose{
-		Compose: s, dir: dir, fleet: newFleet(ctx, s.Launch, s.Profiles), progress: NewProgress(s.Progress),
-		report: &Report{Suite: "compose", Env: environment(s.Release), Ratios: map[string]float64{}, Targets: composeTargets},
-	}
-	defer func() {
-		c.close()
-		if e := os.RemoveAll(dir); e != nil && err == nil {
-			err = fault.New(fault.Unavailable, "remove the benchmark's directory: %w", e)
-		}
-		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
-			err = cause
-		}
-	}()
-	if s.Profiles != "" {
-		end, err := profile(filepath.Join(s.Profiles, "client.pprof"))
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, end()) }()
-	}
-	c.next.Store(1<<16 + rand.Uint32N(1<<24))
-	for _, part := range []func(context.Context) error{c.start, c.calls, c.durable, c.cache, c.kill} {
-		if err := part(ctx); err != nil {
-			return nil, err
-		}
-	}
-	c.ratios()
-	return c.report, nil
 }
 
 // start starts the processes that all cases share.
 func (c *compose) start(ctx context.Context) (err error) {
 	env := c.report.Env
-	env["calls"], env["quick"], env["durability"] = c.Calls, c.Quick, "durable"
-	env["argument_bytes"], env["result_bytes"] = argBytes, resultBytes
-	if fs := filesystem(c.dir); fs != "" {
-		env["store_filesystem"] = fs
-	}
+	env["calls"], env["argument_bytes"], env["result_bytes"] = c.Calls, argBytes, resultBytes
 	calls := c.wanted(caseSame, caseCross, caseNative, caseWasm, caseWasmBytes, caseWasmStruct, caseDurable, caseKill)
 	if !calls && !c.wanted(caseFloor, caseFloorRequest) {
 		return nil
@@ -189,14 +128,12 @@ func (c *compose) start(ctx context.Context) (err error) {
 }
 
 func (c *compose) close() {
-	c.progress.End()
 	for _, end := range c.ends {
 		end()
 	}
 	if c.client != nil {
 		_ = c.client.Close() // what is measured is measured
 	}
-	c.fleet.Close()
 }
 
 // Names of cases.
@@ -221,56 +158,7 @@ var composeCases = []string{
 	caseCache, caseKill,
 }
 
-// numbered is the name of one of several like cases.
-func numbered(name string, n int) string { return name + "/" + strconv.Itoa(n) }
-
-// checkPatterns refuses patterns that no case could match.
-func checkPatterns(only []string) error {
-	for _, p := range only {
-		known := slices.ContainsFunc(composeCases, func(name string) bool {
-			group, _, _ := strings.Cut(p, "/")
-			ok, err := path.Match(group, name)
-			return ok && err == nil
-		})
-		if !known {
-			return fault.New(fault.InvalidArgument, "no case matches %q: the cases are %s", p, strings.Join(composeCases, ", "))
-		}
-	}
-	return nil
-}
-
-// wants reports whether a case is to be measured.
-func (s *Compose) wants(name string) bool {
-	group, _, _ := strings.Cut(name, "/")
-	return len(s.Only) == 0 || slices.ContainsFunc(s.Only, func(p string) bool {
-		whole, _ := path.Match(p, name) // a bad pattern was refused before
-		part, _ := path.Match(p, group)
-		return whole || part
-	})
-}
-
-// wanted reports whether any case of these groups is to be measured.
-func (s *Compose) wanted(groups ...string) bool {
-	return len(s.Only) == 0 || slices.ContainsFunc(s.Only, func(p string) bool {
-		group, _, _ := strings.Cut(p, "/")
-		return slices.ContainsFunc(groups, func(name string) bool { ok, _ := path.Match(group, name); return ok })
-	})
-}
-
-func (s *Compose) rounds() int {
-	if s.Quick {
-		return quickRounds
-	}
-	return composeRounds
-}
-
-// size is full, or quick in quick mode.
-func (s *Compose) size(full, quick int) int {
-	if s.Quick {
-		return quick
-	}
-	return full
-}
+func (c *compose) rounds() int { return c.size(composeRounds, quickRounds) }
 
 // argument is one that no call had before, from 1<<16 up: always of the same length.
 func (c *compose) argument() uint32 { return c.next.Add(1) }

@@ -37,7 +37,14 @@ type nodeConfig struct {
 	Dir       string   `json:"dir,omitempty"` // of the NATS server's store; empty keeps it in memory
 	Functions []string `json:"functions,omitempty"`
 	Wasm      bool     `json:"wasm,omitempty"`
-	Profile   string   `json:"profile,omitempty"` // file of the CPU profile; none where empty
+	Cache     int64    `json:"cache,omitempty"`    // bytes of the executor's cache; 0 is the default
+	Slots     int      `json:"slots,omitempty"`    // of the executor; 0 is the default
+	Hold      int64    `json:"hold,omitempty"`     // bytes that the executor holds for others; 0 is the default
+	Unshared  bool     `json:"unshared,omitempty"` // the executor shares no memory with other processes
+	Shards    int      `json:"shards,omitempty"`   // of the store, which a coordinator makes; 0 is the default
+	Lend      int64    `json:"lend,omitempty"`     // bytes of a lender
+	Delay     int      `json:"delay,omitempty"`    // milliseconds that a lender takes longer to answer
+	Profile   string   `json:"profile,omitempty"`  // file of the CPU profile; none where empty
 }
 
 // event is one line that a node says.

@@ -3,7 +3,6 @@ package bench
 import (
 	"os/exec"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,18 +35,6 @@ func filesystem(dir string) string {
 		return "overlay"
 	}
 	return ""
-}
-
-// cpuTime is the CPU time that a process has used so far; false where the system does not tell.
-func cpuTime(pid int) (time.Duration, bool) {
-	// The kernel's encoding of "the whole process's CPU clock", as clock_getcpuclockid(3) makes it. /proc would give
-	// hundredths of a second, too coarse for a batch.
-	const scheduler = 2
-	var t unix.Timespec
-	if unix.ClockGettime(int32(^pid<<3|scheduler), &t) != nil {
-		return 0, false
-	}
-	return time.Duration(t.Nano()), true
 }
 
 // tether has the kernel end the process when this one dies without having ended it.

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -26,6 +27,11 @@ type member struct {
 	wasm     *wasm.Runtime
 	voice    *voice
 	copies   map[string][]byte // readCached's own, made by its first call; it is called once at a time
+	hits     hitReader
+	record   recorder
+	batches  *batchCounter
+	pulls    pulls
+	ends     []func() error // of what functions have started
 }
 
 // join starts an executor and registers the native functions that cfg names.
@@ -40,8 +46,11 @@ func join(ctx context.Context, cfg nodeConfig, v *voice) (m *member, err error) 
 	if err != nil {
 		return m, err
 	}
+	m.batches = &batchCounter{Store: m.backbone.User}
+	m.backbone.User = m.batches
 	natives := native.New()
-	ec := cluster.ExecutorConfig{Name: cfg.Name, Natives: natives}
+	ec := cluster.ExecutorConfig{Name: cfg.Name, Natives: natives, CacheBytes: cfg.Cache, Slots: cfg.Slots,
+		HoldBytes: cfg.Hold, Unshared: cfg.Unshared, Observed: m.pulls.observed}
 	if cfg.Wasm {
 		if m.wasm, err = wasm.New(ctx, wasm.Config{CacheDir: compiled()}); err != nil {
 			return m, err
@@ -55,8 +64,10 @@ func join(ctx context.Context, cfg nodeConfig, v *voice) (m *member, err error) 
 	if m.client, err = client.Over(m.backbone, natives, nil); err != nil {
 		return m, err
 	}
+	functions := m.functions()
+	maps.Copy(functions, m.transferFunctions())
 	for _, name := range cfg.Functions {
-		impl, ok := m.functions()[name]
+		impl, ok := functions[name]
 		if !ok {
 			return m, fault.New(fault.InvalidArgument, "the benchmark has no function %q", name)
 		}
@@ -78,10 +89,17 @@ func compiled() string {
 
 func (m *member) close() error {
 	var errs []error
+	for _, end := range m.ends {
+		errs = append(errs, end())
+	}
 	if m.client != nil {
 		errs = append(errs, m.client.Close())
 	}
 	if m.node != nil {
+		// What was answered is known to the coordinator then, too; it would run it again elsewhere.
+		ctx, cancel := context.WithTimeout(context.Background(), stopWait/2)
+		_ = m.node.Drain(ctx) // as far as it comes
+		cancel()
 		errs = append(errs, m.node.Close())
 	}
 	if m.wasm != nil {
@@ -112,6 +130,12 @@ func (m *member) functions() map[string]client.Impl {
 		fnIncrement: client.Native(increment), fnCrossIncrement: client.Native(increment),
 		fnSquare: client.Native(square), fnCrossSquare: client.Native(square),
 		fnReadCached: client.Native(m.readCached), fnLinger: client.Native(m.linger),
+		fnHits: client.Native(m.readHits), fnPuts: client.Native(m.putMany),
+		fnOwned: client.Native(m.owned), fnSumHot: client.Func(m.sums()), fnSumPeer: client.Func(m.sums()), fnSumFresh: client.Func(m.sums()),
+		fnChainMake: client.Native(chainMake), fnChainPass: client.Native(chainPass), fnChainCross: client.Native(chainPass),
+		fnChainJudge: client.Native(chainJudge),
+		stepName(0):  client.Native2(m.step), stepName(1): client.Native2(m.step), stepName(2): client.Native2(m.step),
+		harvestName(0): client.Native(m.harvest), harvestName(1): client.Native(m.harvest), harvestName(2): client.Native(m.harvest),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/cputime"
 )
 
 // load is one case of calls: a closed loop with so many outstanding.
@@ -19,6 +20,7 @@ type load struct {
 	name        string
 	outstanding int
 	calls       int // measured; a few more come before, to warm up
+	warm        int // how many more; 0 is a share of calls
 	// procs are the processes that take part, by name, beside this one; their CPU time is the case's.
 	procs map[string]*node
 	// call makes one call and verifies its answer. It is called by outstanding workers, numbered from 0.
@@ -49,7 +51,11 @@ func interleave(ctx context.Context, loads []*load, rounds int, p *Progress, wha
 	}
 	p.Begin(what, total)
 	for _, l := range loads {
-		if _, err := l.batch(ctx, max(min(l.calls/warmShare, maxWarm), minWarm, l.outstanding)); err != nil {
+		warm := l.warm
+		if warm == 0 {
+			warm = max(min(l.calls/warmShare, maxWarm), minWarm, l.outstanding)
+		}
+		if _, err := l.batch(ctx, warm); err != nil {
 			return err
 		}
 	}
@@ -133,11 +139,11 @@ func (l *load) batch(ctx context.Context, n int) ([]int64, error) {
 // cpuTimes are the CPU times of the case's processes.
 func (l *load) cpuTimes() map[string]time.Duration {
 	out := map[string]time.Duration{}
-	if t, ok := cpuTime(os.Getpid()); ok {
+	if t, ok := cputime.Of(os.Getpid()); ok {
 		out["client"] = t
 	}
 	for name, n := range l.procs {
-		if t, ok := cpuTime(n.pid()); ok {
+		if t, ok := cputime.Of(n.pid()); ok {
 			out[name] = t
 		}
 	}

@@ -26,6 +26,8 @@ const (
 	roleBareSecond  = "bare-b"
 	roleTCPFirst    = "tcp-a"
 	roleTCPSecond   = "tcp-b"
+	roleLender      = "lender"
+	roleCopy        = "copy"
 )
 
 // voice says a node's events, a line each. Safe for concurrent use.
@@ -93,7 +95,7 @@ func takeUp(ctx context.Context, cfg nodeConfig, v *voice) (address string, end 
 		}
 		return s.URL(), func() error { s.Shutdown(); return nil }, nil
 	case roleCoordinator:
-		b, err := backbone.Dial(ctx, backbone.Options{Conn: natsconn.Options{URL: cfg.URL, Name: cfg.Name}})
+		b, err := backbone.Dial(ctx, backbone.Options{Conn: natsconn.Options{URL: cfg.URL, Name: cfg.Name}, Shards: cfg.Shards})
 		if err != nil {
 			return "", nil, err
 		}
@@ -111,6 +113,10 @@ func takeUp(ctx context.Context, cfg nodeConfig, v *voice) (address string, end 
 	case roleBareFirst, roleBareSecond:
 		end, err := bare(cfg)
 		return cfg.Name, end, err
+	case roleLender:
+		return lender(ctx, cfg)
+	case roleCopy:
+		return copier(ctx)
 	case roleTCPFirst, roleTCPSecond:
 		return relay(ctx, cfg)
 	}
