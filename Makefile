@@ -2,8 +2,9 @@
 GOLANGCI_VERSION := v2.15.0
 BIN              := $(CURDIR)/bin
 FUZZTIME         ?= 4s
+SUITES           := compose cache locality consistency chain transfer sched fanout passing coded
 
-.PHONY: help tools fmt check lint build test race fuzz bench-once bench soak clean
+.PHONY: help tools fmt check lint build test race compose-test check-long fuzz bench-once bench soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 16
@@ -19,6 +20,7 @@ fmt: ## format the code
 check: ## format, vet, module files, lint
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet ./...
+	go vet -tags compose ./internal/composetest
 	go mod tidy -diff
 	$(BIN)/golangci-lint run --allow-parallel-runners ./...
 
@@ -26,13 +28,20 @@ lint: tools check ## the same, installing the linter first
 
 build: ## build everything, and what guests import for wasip1
 	go build ./...
-	GOOS=wasip1 GOARCH=wasm go build ./value ./fault ./fn
+	GOOS=wasip1 GOARCH=wasm go build ./value ./fault ./internal/hlc ./kvs/lattice ./fn
 
 test: ## the tests
 	go test ./...
 
 race: ## the tests under the race detector
 	GOFLAGS=-race go test -timeout 20m ./...
+
+compose-test: ## start docker-compose.yml, use it, harm it, and count what was lost (needs a Docker engine)
+	go test -tags compose -count=1 -timeout 60m -v ./internal/composetest
+
+check-long: ## 10,000 runs of each consistency level under faults; values of 1 GiB; ten million keys
+	SQUALL_RUNS=10000 go test ./internal/check -run TestLevels -timeout 2h -v
+	SQUALL_LONG=1 go test ./kvs/jetkv -run 'TestLargestValue|TestTenMillionKeys|TestFollowMany' -timeout 1h -v
 
 fuzz: ## fuzz every target for FUZZTIME
 	@set -e; for pkg in $$(git grep -lE '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
@@ -42,10 +51,10 @@ fuzz: ## fuzz every target for FUZZTIME
 
 bench-once: ## run every Go benchmark once, and squall bench in its short form
 	go test -run '^$$' -bench . -benchtime 1x ./...
-	go run ./cmd/squall bench compose --quick -o table
+	@set -e; for suite in $(SUITES); do go run ./cmd/squall bench $$suite --quick -o table; done
 
-bench: ## the composition benchmark, in full
-	go run ./cmd/squall bench compose -o table
+bench: ## squall bench in full, some ten minutes
+	@set -e; for suite in $(SUITES); do go run ./cmd/squall bench $$suite -o table; done
 
 soak: ## random faults over random calls, for ten minutes
 	SQUALL_SOAK=10m go test ./internal/cluster -run TestSoak -timeout 15m -v

@@ -18,8 +18,8 @@ import (
 
 const module = "github.com/squall-faas/squall"
 
-// suites are conformance suites: only tests import them.
-var suites = []string{"kvs/kvstest", "internal/bus/bustest", "executor/runtime/runtimetest"}
+// suites are conformance suites and other help for tests: only tests import them.
+var suites = []string{"kvs/kvstest", "internal/bus/bustest", "executor/runtime/runtimetest", "internal/golden"}
 
 // ground is below every row: the errors of all packages. It imports nothing of the module.
 const ground = "fault"
@@ -27,7 +27,7 @@ const ground = "fault"
 // natsAdapters are the packages that may import NATS. Of the benchmarks the bare baselines may: the files named.
 var (
 	natsAdapters  = []string{"internal/natsconn", "internal/bus/natsbus", "kvs/jetkv"}
-	bareBaselines = []string{"internal/bench/bare.go", "internal/bench/compose_calls.go"}
+	bareBaselines = []string{"internal/bench/bare.go", "internal/bench/bare_puts.go", "internal/bench/compose_calls.go", "internal/load/jetstream.go"}
 )
 
 // pkg is what go list says of a package.
@@ -175,7 +175,7 @@ func TestOnlyAdaptersImportNATS(t *testing.T) {
 		case !nats:
 		case slices.Contains(natsAdapters, from):
 			seen++
-		case from == path.Dir(bareBaselines[0]):
+		case slices.ContainsFunc(bareBaselines, func(f string) bool { return path.Dir(f) == from }):
 			for _, f := range p.GoFiles {
 				file, err := parser.ParseFile(token.NewFileSet(), path.Join(p.Dir, f), nil, parser.ImportsOnly)
 				if err != nil {

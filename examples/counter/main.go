@@ -16,7 +16,6 @@ import (
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/fn"
 	"github.com/squall-faas/squall/kvs"
-	"github.com/squall-faas/squall/value"
 )
 
 // visit counts one more visit of a page. It reads and then writes, which is not atomic: of two calls at the same time
@@ -29,30 +28,23 @@ func visit(c fn.Context, page string) (int, error) {
 	return n + 1, fn.Put(c, "visits/"+page, n+1)
 }
 
-// visitExactly counts as visit does, and misses nobody: it writes only if the key still has the revision that it read,
-// and else reads again.
-func visitExactly(ctx context.Context, store kvs.Store, page string) error {
-	key := kvs.Key("visits/" + page)
-	for {
-		e, err := store.Get(ctx, key)
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			return err
-		}
-		n := 0
-		if e.Revision != 0 { // 0 is what a key that is not there has
-			if n, err = value.As[int](e.Value); err != nil {
+// visitExactly counts as visit does, and misses nobody: additions merge, whoever makes them and in whatever order.
+func visitExactly(c fn.Context, page string) (int64, error) { return fn.Add(c, "visits/"+page, 1) }
+
+// visitTwo counts a visit of two pages, of both or neither. Keys of one transaction share what stands in braces.
+func visitTwo(ctx context.Context, c *client.Client) error {
+	return c.Transact(ctx, func(t *client.Transaction) error {
+		for _, page := range []string{"visits/left{both}", "visits/right{both}"} {
+			n, err := client.In[int](ctx, t, page)
+			if err != nil && !fault.Is(err, fault.NotFound) {
+				return err
+			}
+			if err := t.Put(ctx, page, n+1); err != nil {
 				return err
 			}
 		}
-		next, err := value.Of(n + 1)
-		if err != nil {
-			return err
-		}
-		_, err = store.CompareAndSet(ctx, key, next, e.Revision, kvs.PutOptions{})
-		if !fault.Is(err, fault.Conflict) {
-			return err
-		}
-	}
+		return nil
+	})
 }
 
 func run(ctx context.Context, w io.Writer) (err error) {
@@ -61,8 +53,10 @@ func run(ctx context.Context, w io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if _, err := s.Register(ctx, "visit", client.Native(visit)); err != nil {
-		return err
+	for name, impl := range map[string]client.Impl{"visit": client.Native(visit), "visit-exactly": client.Native(visitExactly)} {
+		if _, err := s.Register(ctx, name, impl); err != nil {
+			return err
+		}
 	}
 
 	// One after the other on one executor: each call sees what the last one wrote.
@@ -74,25 +68,32 @@ func run(ctx context.Context, w io.Writer) (err error) {
 		fmt.Fprintf(w, "home: visit %d\n", n)
 	}
 
-	// At once: the counts get lost in one another.
+	// At once: the counts get lost in one another. The functions' writes are acknowledged once they are stored, where the
+	// client reads them.
 	const visitors = 20
-	if err := atOnce(visitors, func() error { _, err := client.Call[int](ctx, s.Client, "visit", "busy"); return err }); err != nil {
-		return err
+	call := func(function, page string) func() error {
+		return func() error {
+			_, err := s.CallValue(ctx, function, []any{page}, client.WriteAck(kvs.Stored))
+			return err
+		}
 	}
-	n, err := client.Get[int](ctx, s.Client, "visits/busy")
-	if err != nil {
-		return err
+	for _, way := range []struct {
+		visit     func() error
+		page, how string
+	}{
+		{call("visit", "busy"), "busy", "reading and writing"},
+		{call("visit-exactly", "exact"), "exact", "adding"},
+		{func() error { return visitTwo(ctx, s.Client) }, "left{both}", "transactions"},
+	} {
+		if err := atOnce(visitors, way.visit); err != nil {
+			return err
+		}
+		n, err := client.Get[int](ctx, s.Client, "visits/"+way.page)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%s: %d of %d visits counted by %s\n", way.page, n, visitors, way.how)
 	}
-	fmt.Fprintf(w, "busy: %d of %d visits counted by reading and writing\n", n, visitors)
-
-	// At once, by compare-and-set: none is lost.
-	if err := atOnce(visitors, func() error { return visitExactly(ctx, s.Store(), "exact") }); err != nil {
-		return err
-	}
-	if n, err = client.Get[int](ctx, s.Client, "visits/exact"); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "exact: %d of %d visits counted by compare-and-set\n", n, visitors)
 
 	return expire(ctx, w, s.Client)
 }
@@ -105,7 +106,7 @@ func expire(ctx context.Context, w io.Writer, c *client.Client) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Put(ctx, "session/ann", "logged in", time.Second); err != nil {
+	if err := c.Put(ctx, "session/ann", "logged in", client.TTL(time.Second)); err != nil {
 		return err
 	}
 	state, err := client.Get[string](ctx, c, "session/ann")

@@ -16,7 +16,8 @@ func TestRun(t *testing.T) {
 home: visit 2
 home: visit 3
 busy: (1?\d|20) of 20 visits counted by reading and writing
-exact: 20 of 20 visits counted by compare-and-set
+exact: 20 of 20 visits counted by adding
+left\{both\}: 20 of 20 visits counted by transactions
 ann is logged in
 ann is gone: the session lived for a second
 $`)
