@@ -197,7 +197,7 @@ func (c *Cache) storeOne(ctx context.Context, base, next *version.Version) (*ver
 // peek gives what the table has, without a read.
 func (c *Cache) peek(key kvs.Key) *item {
 	h := c.hash(key)
-	if v := c.front.get(h, key); v != nil {
+	if v := c.front.get(h, key, 0); v != nil {
 		return v
 	}
 	s := c.shard(h)

@@ -27,7 +27,7 @@ func (c *Cache) inspectFront(t testing.TB) {
 				continue
 			}
 			h := c.hash(v.Key)
-			if b.hash[w].Load() != h || h&uint64(len(c.front)-1) != uint64(i) || s.versionLocked(h, v.Key) != v {
+			if !tags(b.tag[w].Load(), h) || h&uint64(len(c.front)-1) != uint64(i) || s.versionLocked(h, v.Key) != v {
 				s.mu.Unlock()
 				t.Fatalf("bucket %d has %q at %d, the table has not", i, v.Key, v.Revision)
 			}
@@ -44,7 +44,7 @@ func inFront(t *testing.T, c *Cache, key kvs.Key) {
 			t.Fatal(err)
 		}
 	}
-	if c.front.get(c.hash(key), key) == nil {
+	if c.front.get(c.hash(key), key, 0) == nil {
 		t.Fatalf("%q is not in the front after two Gets", key)
 	}
 }
@@ -133,9 +133,9 @@ func TestFrontHoldsNothingOld(t *testing.T) {
 			put(t, s, "k", 1)
 			inFront(t, c, "k")
 			h := c.hash("k")
-			old := c.front.get(h, "k")
+			old := c.front.get(h, "k", 0)
 			change.do(t, s, c)
-			if c.front.get(h, "k") == old {
+			if c.front.get(h, "k", 0) == old {
 				t.Fatal("the front still has the version")
 			}
 			for range 3 {

@@ -22,6 +22,7 @@ type item struct {
 	heard  atomic.Uint64        // Gets, estimated from the sample
 	gen    uint64               // checks that had ended when the read that brought it began; 0 where that is not known
 	last   atomic.Uint32        // unix seconds of the last Get of the sample
+	lines  uint8                // cache lines that a hit looks at
 	dirty  bool                 // it shows writes that are not stored
 	own    bool                 // a run's own write, as that run sees it
 	pins   atomic.Int64         // bit 0: it is in the table; above it: by how many runs it is pinned

@@ -16,10 +16,10 @@ import (
 // together is the longest payload that lies in its item.
 const together = 16 << 10
 
-// An item, the marks of its dependencies, its key, and its value where that is short, are one piece of memory:
+// An item, its key, its value where that is short, and the marks of its dependencies, are one piece of memory:
 //
-//	item: what a hit does not look at ── version: Key, Value ── until, cost │ marks │ key │ value
-//	                                     └──────────────── what a hit waits for ────────────────┘
+//	item: what a hit does not look at ── version: Key, Value ── until, cost │ key │ value │ marks
+//	                                     └──────────── what a hit waits for ────────────┘ └ and in a session
 //
 // So a hit waits for memory once, and not for the item, then for the key, and then for the value: what comes after the first
 // cache line is fetched by the processor in advance, and is in the same page (BenchmarkHitOverMap). A value that is long has
@@ -70,31 +70,30 @@ func lay(v *version.Version, x value.Value) (*item, int64, error) {
 	if here > together {
 		here = 0
 	}
-	marks := len(v.Deps) * markSize
-	n := marks + len(v.Key) + here
 	pad := 0
 	if here > 0 && kind != value.Text {
 		pad = padding(len(v.Key), value.Lead(kind, b))
 	}
-	it, behind := newLaid(n + pad)
-	it.Version = *v
-	if marks > 0 {
-		it.marks = session.MarkAll(unsafe.Slice((*session.Mark)(unsafe.Pointer(&behind[0])), len(v.Deps))[:0], v.Deps)
+	end := pad + len(v.Key) + here
+	at := (end + 7) &^ 7 // of the marks
+	it, behind := newLaid(at + len(v.Deps)*markSize)
+	it.Version, it.lines = *v, linesOf(end)
+	if len(v.Deps) > 0 {
+		it.marks = session.MarkAll(unsafe.Slice((*session.Mark)(unsafe.Pointer(&behind[at])), len(v.Deps))[:0], v.Deps)
 	}
-	at := marks + pad
 	if len(v.Key) > 0 {
-		copy(behind[at:], v.Key)
-		it.Key = kvs.Key(unsafe.String(&behind[at], len(v.Key)))
+		copy(behind[pad:], v.Key)
+		it.Key = kvs.Key(unsafe.String(&behind[pad], len(v.Key)))
 	}
-	at += len(v.Key)
+	own := behind[end-here : end : end] // for the value
 	switch {
 	case here == 0 && kind == value.Text:
 		text = strings.Clone(text)
 		it.Value = value.MustOf(text)
 		return it, int64(len(text)), nil
 	case kind == value.Text:
-		copy(behind[at:], text)
-		it.Value = value.MustOf(unsafe.String(&behind[at], len(text)))
+		copy(own, text)
+		it.Value = value.MustOf(unsafe.String(&own[0], len(text)))
 		return it, int64(len(text)), nil
 	case here == 0:
 		if cap(b) > len(b)+len(b)/8 {
@@ -103,8 +102,8 @@ func lay(v *version.Version, x value.Value) (*item, int64, error) {
 		it.Value, err = value.FromPayload(kind, b)
 		return it, int64(cap(b)), err
 	}
-	copy(behind[at:], b)
-	it.Value, err = value.FromPayload(kind, behind[at:len(behind):len(behind)])
+	copy(own, b)
+	it.Value, err = value.FromPayload(kind, own)
 	return it, int64(here), err
 }
 

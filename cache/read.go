@@ -34,15 +34,16 @@ func (l *Cachelet) Entry(ctx context.Context, key kvs.Key) (kvs.Entry, error) {
 func (l *Cachelet) find(ctx context.Context, key kvs.Key) (*item, error) {
 	h := l.c.hash(key)
 	every := l.sampler.draw()
-	if v := l.hit(h, key, every); v != nil {
+	if v := l.hit(h, key, every, 0); v != nil {
 		return v, nil
 	}
 	return l.behind(ctx, l.c.shard(h), h, key, every)
 }
 
-// hit is what the front has of a key, nil for nothing. every is of how many Gets it takes note with this one, 0 for none.
-func (l *Cachelet) hit(h uint64, key kvs.Key, every uint32) *item {
-	v := l.c.front.get(h, key)
+// hit is what the front has of a key, nil for nothing. every is of how many Gets it takes note with this one, 0 for none; see
+// front.get for more.
+func (l *Cachelet) hit(h uint64, key kvs.Key, every uint32, more int) *item {
+	v := l.c.front.get(h, key, more)
 	if v == nil || v.expired() {
 		return nil
 	}

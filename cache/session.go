@@ -90,10 +90,13 @@ func (c *Cache) Begin(cfg SessionConfig) (*Session, error) {
 
 // Get reads a key; not_found where there is none. See Siblings for what else a causal level may keep.
 func (s *Session) Get(ctx context.Context, key kvs.Key) (value.Value, error) {
+	var v *item
+	var err error
 	if s.plain {
-		return s.l.Get(ctx, key)
+		v, err = s.l.find(ctx, key)
+	} else {
+		v, err = s.read(ctx, key)
 	}
-	v, err := s.read(ctx, key)
 	if err != nil {
 		return value.Value{}, err
 	}

@@ -25,7 +25,7 @@ func (s *Session) quick(h uint64, key kvs.Key) (*item, error) {
 	if s.cfg.Home != "" || c.cfg.Break != "" || !s.cfg.Level.Causal() && s.cfg.Level != kvs.RepeatableRead {
 		return nil, nil
 	}
-	it := s.l.hit(h&c.mask, key, s.l.sampler.draw())
+	it := s.l.hit(h&c.mask, key, s.l.sampler.draw(), markLines)
 	if it == nil {
 		return nil, nil
 	}
