@@ -31,6 +31,7 @@ type member struct {
 	record   recorder
 	batches  *batchCounter
 	pulls    pulls
+	chain    chainMaker
 	ends     []func() error // of what functions have started
 }
 
@@ -132,7 +133,7 @@ func (m *member) functions() map[string]client.Impl {
 		fnReadCached: client.Native(m.readCached), fnLinger: client.Native(m.linger),
 		fnHits: client.Native(m.readHits), fnPuts: client.Native(m.putMany),
 		fnOwned: client.Native(m.owned), fnSumHot: client.Func(m.sums()), fnSumPeer: client.Func(m.sums()), fnSumFresh: client.Func(m.sums()),
-		fnChainMake: client.Native(chainMake), fnChainPass: client.Native(chainPass), fnChainCross: client.Native(chainPass),
+		fnChainMake: client.Native(m.chain.make), fnChainPass: client.Native(chainPass), fnChainCross: client.Native(chainPass),
 		fnChainJudge: client.Native(chainJudge),
 		stepName(0):  client.Native2(m.step), stepName(1): client.Native2(m.step), stepName(2): client.Native2(m.step),
 		harvestName(0): client.Native(m.harvest), harvestName(1): client.Native(m.harvest), harvestName(2): client.Native(m.harvest),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +23,14 @@ type site struct {
 	hold   *Hold
 	server *xfer.Server
 	client *xfer.Client
+}
+
+// sent is how many bytes of values have left by the data port; what a reader has is counted a moment later.
+func (s *site) sent() int64 {
+	for s.server.Stats().Streams > 0 {
+		runtime.Gosched()
+	}
+	return s.server.Stats().Bytes
 }
 
 // siteConfig of a site; the zero value is useful.

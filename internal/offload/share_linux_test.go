@@ -65,7 +65,7 @@ func TestSharedMemory(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := a.server.Stats().Bytes; n != 0 {
+	if n := a.sent(); n != 0 {
 		t.Errorf("%d bytes were sent", n)
 	}
 	if s := mine.Stats(); s.Files != 1 {
@@ -73,7 +73,7 @@ func TestSharedMemory(t *testing.T) {
 	}
 	small := sized(DefaultShare - 1)
 	b.takes(t, a.gives(t, "b", small), small)
-	if n := a.server.Stats().Bytes; n != DefaultShare-1 {
+	if n := a.sent(); n != DefaultShare-1 {
 		t.Errorf("%d bytes were sent of a small value", n)
 	}
 	got, err := b.In(t.Context(), m)
@@ -108,7 +108,7 @@ func TestSharesNothing(t *testing.T) {
 			of, with := make()
 			a, b := newSite(t, siteConfig{name: "a", memory: of}), newSite(t, siteConfig{name: "b", memory: with})
 			b.takes(t, a.gives(t, "b", v), v)
-			if n := a.server.Stats().Bytes; n != 2<<20 {
+			if n := a.sent(); n != 2<<20 {
 				t.Errorf("%d bytes were sent", n)
 			}
 			other := sized(3 << 20)
