@@ -158,6 +158,8 @@ func TestPlanCheck(t *testing.T) {
 		{Plan{Home: []Site{0, -1}}, false},
 		{Plan{Home: []Site{0, 0}, Collector: 2}, false},
 		{Plan{Home: []Site{0, 0}, Done: []bool{true}}, false},
+		{Plan{Home: []Site{0, 0}, Paths: []Path{Auto, Direct, 200}}, true}, // a path of a later release is no reason to refuse
+		{Plan{Home: []Site{0, 0}, Paths: []Path{Auto, Direct}}, false},
 	} {
 		if err := c.plan.Check(g, 2); (err == nil) != c.ok || err != nil && !fault.Is(err, fault.InvalidArgument) {
 			t.Errorf("%+v: %v", c.plan, err)

@@ -22,6 +22,9 @@ type Plan struct {
 	// Done marks the nodes that need not run any more, because after a recovery their outputs are held wherever they
 	// are needed, or sent there. Their home does nothing about them. Nil means none.
 	Done []bool `cbor:"4,keyasint,omitempty"`
+	// Paths are how the values of sources are to travel, by source: from node to node, so those of inputs are Auto. Nil
+	// means Auto for all. One that this release does not know is taken for Auto.
+	Paths []Path `cbor:"5,keyasint,omitempty"`
 }
 
 // Check tells whether p is a plan for g over so many sites; it is for plans that came from outside. invalid_argument
@@ -31,10 +34,20 @@ func (p *Plan) Check(g *Graph, sites int) error {
 	switch {
 	case len(p.Home) != len(g.Nodes) || p.Done != nil && len(p.Done) != len(g.Nodes):
 		return fault.New(fault.InvalidArgument, "a plan for %d nodes does not fit DAG %s of %d", len(p.Home), g.Name, len(g.Nodes))
+	case p.Paths != nil && len(p.Paths) != g.Sources():
+		return fault.New(fault.InvalidArgument, "a plan with the paths of %d values does not fit DAG %s of %d", len(p.Paths), g.Name, g.Sources())
 	case !legal(p.Collector) || slices.ContainsFunc(p.Home, func(s Site) bool { return !legal(s) }):
 		return fault.New(fault.InvalidArgument, "the plan names sites beyond the %d of the run", sites)
 	}
 	return nil
+}
+
+// Path is how the value of a source is to travel.
+func (p *Plan) Path(s Source) Path {
+	if s < 0 || int(s) >= len(p.Paths) {
+		return Auto
+	}
+	return p.Paths[s]
 }
 
 // InputSends lists where a run's inputs have to go when it starts: each once to every site that has a use for it.

@@ -7,6 +7,8 @@
 //
 //	graph, sizes ──▶ Predict ──▶ work ─┐
 //	executors, links, store, bus ──────┴─▶ Solve ──▶ placement of each node, path of each edge, times, cost
+//	                                       Best      the same without alternatives and runners-up
+//	                                       Reckon    what a given placement comes to
 //
 // # The model
 //

@@ -5,36 +5,18 @@ import (
 )
 
 // Path is how the value of an edge travels.
-type Path uint8
+type Path = dag.Path
 
 // The paths. None is that of an argument that is a constant.
 const (
-	None   Path = iota
-	Inline      // in the messages of the bus; small values only
-	Local       // handed over on one host: a pointer in one executor, shared memory between two, or the host's disk
-	Direct      // through the executors' data ports; on one host over its loopback, so through memory
-	Remote      // through the store: written once, read by each executor that needs it
+	None   = dag.Auto
+	Inline = dag.Inline // in the messages of the bus; small values only
+	Local  = dag.Local  // handed over on one host: a pointer in one executor, shared memory between two, or the host's disk
+	Direct = dag.Direct // through the executors' data ports; on one host over its loopback, so through memory
+	Remote = dag.Remote // through the store: written once, read by each executor that needs it
 )
 
 var paths = [...]Path{Local, Direct, Remote, Inline} // in the order in which ties are broken
-
-// String names the path as explanations do.
-func (p Path) String() string {
-	switch p {
-	case Inline:
-		return "inline"
-	case Local:
-		return "local"
-	case Direct:
-		return "direct"
-	case Remote:
-		return "remote"
-	}
-	return "none"
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (p Path) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // Pattern is who needs which part of a value. A task is one call of a function: a Map has one for each item.
 type Pattern uint8

@@ -68,26 +68,51 @@ type Result struct {
 // Solve plans. It is pure: the same problem has the same result. Errors are invalid_argument for a problem that makes no
 // sense, and no_executor where a function can run nowhere.
 func Solve(p Problem) (*Result, error) {
-	if err := p.check(); err != nil {
+	m, labels, best, err := solve(&p)
+	if err != nil {
 		return nil, err
-	}
-	m := newModel(&p)
-	for i, s := range m.shares {
-		if len(s) == 0 {
-			return nil, fault.New(fault.NoExecutor, "node %s: none of the %d executors can run %s", m.g.Nodes[i].Name, len(p.Fleet.Executors), m.g.Nodes[i].Function)
-		}
-	}
-	labels := m.search()
-	slices.SortStableFunc(labels, func(a, b *label) int { return m.compare(a.state.outcome(), b.state.outcome()) })
-	best := m.choices(labels[0])
-	if m.pruned {
-		best = m.improve(best)
 	}
 	r := &Result{Best: m.plan(best)}
 	r.Alternatives = m.alternatives(best)
 	r.Runners = m.runners(labels, best)
 	r.Exact, r.Reckoned = m.whole, m.spent
 	return r, nil
+}
+
+// Best is Solve without the reasons, for who only follows the plan: no alternatives and no runners-up.
+func Best(p Problem) (*Result, error) {
+	m, _, best, err := solve(&p)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Best: m.plan(best), Exact: m.whole, Reckoned: m.spent}, nil
+}
+
+func solve(p *Problem) (m *model, labels []*label, best []choice, err error) {
+	if m, err = runnable(p); err != nil {
+		return nil, nil, nil, err
+	}
+	labels = m.search()
+	slices.SortStableFunc(labels, func(a, b *label) int { return m.compare(a.state.outcome(), b.state.outcome()) })
+	best = m.choices(labels[0])
+	if m.pruned {
+		best = m.improve(best)
+	}
+	return m, labels, best, nil
+}
+
+// runnable makes the model of a problem in which each node can run somewhere.
+func runnable(p *Problem) (*model, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	m := newModel(p)
+	for i, s := range m.shares {
+		if len(s) == 0 {
+			return nil, fault.New(fault.NoExecutor, "node %s: none of the %d executors can run %s", m.g.Nodes[i].Name, len(p.Fleet.Executors), m.g.Nodes[i].Function)
+		}
+	}
+	return m, nil
 }
 
 func (s *state) outcome() outcome { return outcome{span: s.span, cost: s.cost} }

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
@@ -57,6 +58,32 @@ func (b *Book) Link(p Pair) *Link {
 
 // Known is the profile of a version; nil where there is none.
 func (b *Book) Known(version string) *Function { return b.functions[version] }
+
+// Seen is the profile of one direction; nil where there is none.
+func (b *Book) Seen(p Pair) *Link { return b.links[p] }
+
+// Part gives a book of what is known of some versions, and of the links among some ends, no more than most of them: those
+// observed last. Which runs are stragglers is left out. It shares no memory with b.
+func (b *Book) Part(versions, ends []string, most int) *Book {
+	out := &Book{}
+	for _, version := range versions {
+		if f := b.functions[version]; f != nil {
+			g := out.Function(version)
+			g.runs, g.cold, g.since = slices.Clone(f.runs), slices.Clone(f.cold), 1
+		}
+	}
+	var among []Pair
+	for _, p := range b.Links() {
+		if slices.Contains(ends, p.From) && slices.Contains(ends, p.To) {
+			among = append(among, p)
+		}
+	}
+	slices.SortStableFunc(among, func(x, y Pair) int { return cmp.Compare(b.links[y].latest(), b.links[x].latest()) })
+	for _, p := range among[:min(len(among), most)] {
+		out.Link(p).Merge(b.links[p])
+	}
+	return out
+}
 
 // Versions lists the versions that have a profile, sorted.
 func (b *Book) Versions() []string { return slices.Sorted(maps.Keys(b.functions)) }
