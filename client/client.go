@@ -13,6 +13,7 @@ import (
 	"github.com/squall-faas/squall/internal/caller"
 	"github.com/squall-faas/squall/internal/natsconn"
 	"github.com/squall-faas/squall/internal/offload"
+	"github.com/squall-faas/squall/internal/profile"
 	"github.com/squall-faas/squall/internal/wire"
 	"github.com/squall-faas/squall/kvs"
 	"github.com/squall-faas/squall/kvs/version"
@@ -169,6 +170,17 @@ func (c *Client) Members(ctx context.Context) ([]wire.Member, error) {
 		return nil, err
 	}
 	return a.Members, nil
+}
+
+// Profiles gives what executors have learnt of a DAG's functions and of the links between them, and the functions' current
+// versions, by node.
+func (c *Client) Profiles(ctx context.Context, dag string) (*profile.Book, []runtime.Spec, error) {
+	a, err := c.caller.Admin(ctx, wire.OpProfiles, &wire.Admin{Name: dag})
+	if err != nil {
+		return nil, nil, err
+	}
+	book, err := profile.Decode(a.Profiles)
+	return book, a.Functions, err
 }
 
 // Runs lists open runs and the latest that have ended, at most limit; 0 is 100.

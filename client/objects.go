@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/squall-faas/squall/cache/coded"
 	"github.com/squall-faas/squall/cache/coded/layout"
+	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/peer"
 )
 
@@ -81,6 +84,9 @@ func (o *Objects) Put(ctx context.Context, key string, r io.Reader, opts ...Obje
 		of = opts[0]
 	}
 	c, err := of.coded()
+	if err == nil {
+		err = checkObject(key)
+	}
 	if err != nil {
 		return ObjectInfo{}, err
 	}
@@ -88,6 +94,14 @@ func (o *Objects) Put(ctx context.Context, key string, r io.Reader, opts ...Obje
 		return ObjectInfo{}, err
 	}
 	return o.tier.Put(ctx, key, r, c)
+}
+
+// checkObject refuses keys of Squall's own objects.
+func checkObject(key string) error {
+	if strings.HasPrefix(key, coded.Reserved) {
+		return fault.New(fault.InvalidKey, "an object's key must not begin with a zero byte: those are Squall's own")
+	}
+	return nil
 }
 
 // PutBytes is Put of bytes, which are sent from where they lie and must not change before it returns.
@@ -125,8 +139,9 @@ func (o *Objects) Stat(ctx context.Context, key string) (ObjectStat, error) {
 	return o.tier.Stat(ctx, key)
 }
 
-// List gives keys that begin with prefix, at most limit (1 to 10,000), in no stated order; next continues the listing, and
-// is empty at its end.
+// List gives keys that begin with prefix, at most limit (1 to 10,000) and possibly fewer before the end, in no stated order;
+// next continues the listing, and is empty at its end.
 func (o *Objects) List(ctx context.Context, prefix, cursor string, limit int) (keys []string, next string, err error) {
-	return o.tier.List(ctx, prefix, cursor, limit)
+	keys, next, err = o.tier.List(ctx, prefix, cursor, limit)
+	return slices.DeleteFunc(keys, func(key string) bool { return checkObject(key) != nil }), next, err
 }

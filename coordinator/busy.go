@@ -1,6 +1,8 @@
 package coordinator
 
 import (
+	"slices"
+
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/wire"
@@ -24,7 +26,9 @@ func (c *Coordinator) busy(from wire.Peer, m *wire.Busy) {
 		return
 	}
 	if m.Kept {
-		if c.roomElsewhereLocked(r, site) {
+		// Nobody gets a run again that it was taken from: taken from two, it might find no executor left that has its functions.
+		taken := slices.ContainsFunc(r.lost, func(s dag.Site) bool { return c.members.live(r.sites[s]) })
+		if !taken && c.roomElsewhereLocked(r, site) {
 			c.log.Debug("a part of a run is taken from who has no slot", "run", r.id(), "executor", from.Name)
 			c.takeAwayLocked(r, site)
 		}

@@ -47,6 +47,7 @@ type Coordinator struct {
 	waiting  []*run                   // runs that no executor can run just now, oldest first
 	ended    *recent.Window[id.Run, ended]
 	sched    *sched.Scheduler
+	adviser  *adviser
 	commands []sched.Command // a buffer for what the scheduler says
 	woken    time.Time       // when it wants its next tick
 	probing  map[wire.Peer]bool
@@ -75,6 +76,7 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 		registry: newRegistry(cfg.System), members: newMembers(cfg.Suspect, cfg.Dead),
 		runs: map[id.Run]*run{}, adopting: map[id.Run]chan struct{}{}, probing: map[wire.Peer]bool{}, moved: make(chan struct{}),
 		sched: sched.New(sched.Config{Queue: cfg.MaxQueue, Seed: uint64(time.Now().UnixNano())}), wake: make(chan struct{}, 1),
+		adviser: newAdviser(),
 	}
 	c.ended = recent.New[id.Run, ended](keepEnded)
 	c.ctx, c.stop = context.WithCancel(context.Background())
@@ -123,6 +125,7 @@ func (c *Coordinator) start(ctx context.Context) error {
 	}
 	c.work.Go(c.ticks)
 	c.work.Go(c.keepRecords)
+	c.work.Go(c.advise)
 	if len(c.cfg.Sweepers) > 0 {
 		c.work.Go(c.sweep)
 	}

@@ -224,6 +224,8 @@ func (c *Coordinator) administer(ctx context.Context, op string, q *wire.Admin, 
 		a.Members = c.listMembers()
 	case wire.OpRuns:
 		a.Runs = c.listRuns(q.Limit)
+	case wire.OpProfiles:
+		return c.profiles(ctx, q.Name, a)
 	default:
 		return fault.New(fault.Unsupported, "no administrative operation %q", op)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/executor/runtime"
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/advice"
 	"github.com/squall-faas/squall/internal/wire"
 	"github.com/squall-faas/squall/value"
 )
@@ -16,6 +17,12 @@ import (
 const (
 	weightNear   = 1.0  // the executor has the output of a predecessor
 	weightCached = 0.75 // the executor has the referenced keys cached, or a share of their bytes
+	// weightAdvised is of the executor that plays the node's role in a plan: more than being near, so that what is better apart
+	// comes apart; no more, so that load still outweighs it.
+	weightAdvised = 1.5
+	// weightNamed is added, while nobody plays a role yet, for the executor that the plan was made for: of two that are free,
+	// the one with the better link; a load of a quarter of its slots outweighs it.
+	weightNamed = 0.25
 )
 
 // placer places one run. Pure.
@@ -26,14 +33,18 @@ type placer struct {
 	first     *wire.Peer                      // where the scheduler has bound node 0; nil where it has not
 	held      func(wire.Peer, []string) int64 // bytes of keys that an executor has cached, as far as is known; nil for nothing
 	refs      map[dag.Source][]string         // keys that inputs refer to
+	advice    *advice.Advice                  // nil for none
 	turn      int                             // rotates ties
 	planned   []int                           // nodes given to each member so far; nil is none
 	sites     []wire.Peer                     // so far
+	cast      []int                           // members by role of the advice, so far; -1 is nobody
+	strayed   []bool                          // nodes that are not where the advice has them
 }
 
 // place chooses an executor for every node. no_executor names the first function that nobody can run.
 func (p *placer) place(epoch uint32) (dag.Plan, []wire.Peer, error) {
 	plan := dag.Plan{Epoch: epoch, Home: make([]dag.Site, len(p.graph.Nodes))}
+	p.heed()
 	for i := range p.graph.Nodes {
 		m := p.choose(i, plan.Home[:i])
 		if m == nil {
@@ -47,6 +58,7 @@ func (p *placer) place(epoch uint32) (dag.Plan, []wire.Peer, error) {
 	} else if len(plan.Home) > 0 {
 		plan.Collector = plan.Home[len(plan.Home)-1]
 	}
+	plan.Paths = p.paths()
 	return plan, p.sites, nil
 }
 
@@ -84,6 +96,7 @@ func (p *placer) choose(node int, homes []dag.Site) *member {
 		return nil
 	}
 	p.planned[best]++
+	p.act(best, node)
 	return p.members[best]
 }
 
@@ -107,7 +120,10 @@ func (p *placer) references(node int) (refs []string, most int64) {
 
 func (p *placer) score(member, node int, homes []dag.Site, refs []string, most int64) float64 {
 	m := p.members[member]
-	score := -m.load() - float64(p.planned[member])/float64(max(m.beat.Slots, 1))/8
+	score := p.advised(member, node) - m.load()
+	if p.advice == nil { // which reckons with what it plans
+		score -= float64(p.planned[member]) / float64(max(m.beat.Slots, 1)) / 8
+	}
 	for _, a := range p.graph.Nodes[node].Args {
 		if a.Const != nil {
 			continue

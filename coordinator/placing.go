@@ -6,6 +6,7 @@ import (
 
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/advice"
 	"github.com/squall-faas/squall/internal/wire"
 )
 
@@ -19,7 +20,7 @@ func (c *Coordinator) placeLocked(r *run) {
 			c.waitLocked(r)
 			return
 		}
-		c.sendLocked(r, free, nil, 0)
+		c.sendLocked(r, free, nil, nil, 0)
 		return
 	}
 	for i := range r.pin.functions {
@@ -40,11 +41,12 @@ func (c *Coordinator) unplaceableLocked(r *run, why error) {
 	c.concludeLocked(r, fault.From(why))
 }
 
-// sendLocked places a run among members and starts it; first is where the scheduler has bound its first node, with a credit.
-func (c *Coordinator) sendLocked(r *run, members []*member, first *wire.Peer, credit uint64) {
+// sendLocked places a run among members and starts it, as advised if it is; first is where the scheduler has bound its first
+// node, with a credit.
+func (c *Coordinator) sendLocked(r *run, members []*member, a *advice.Advice, first *wire.Peer, credit uint64) {
 	c.turn++
 	p := placer{
-		graph: r.pin.graph, functions: r.pin.functions, members: members, first: first, turn: c.turn,
+		graph: r.pin.graph, functions: r.pin.functions, members: members, first: first, turn: c.turn, advice: a,
 		held: c.heldLocked, refs: references(r.inputs),
 	}
 	plan, sites, err := p.place(r.epoch)
@@ -54,6 +56,12 @@ func (c *Coordinator) sendLocked(r *run, members []*member, first *wire.Peer, cr
 		}
 		c.unplaceableLocked(r, err)
 		return
+	}
+	if a != nil {
+		c.adviser.looked++
+		if p.followed() {
+			c.adviser.followed++
+		}
 	}
 	r.plan, r.sites, r.placed, r.bound = plan, sites, true, time.Now()
 	for _, s := range sites {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/executor/runtime"
+	"github.com/squall-faas/squall/internal/advice"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/sched"
 	"github.com/squall-faas/squall/internal/wire"
@@ -173,18 +174,27 @@ const fewMembers = 32
 // bindLocked sends a run to the executor that its first node is bound to.
 func (c *Coordinator) bindLocked(r *run, b *sched.Command) {
 	first := wire.Peer{Name: b.Worker.Name, Incarnation: b.Worker.Life}
+	a := c.adviseLocked(time.Now(), r, first.Name)
 	members := c.members.sorted()
 	if len(members) > fewMembers {
-		members = c.candidatesLocked(r, first)
+		members = c.candidatesLocked(r, first, a)
 	}
-	c.sendLocked(r, members, &first, b.Credit)
+	c.sendLocked(r, members, a, &first, b.Credit)
 }
 
 // candidatesLocked gives the members among which a run is placed in a large fleet: where its first node is, and for each of
-// its functions those that have its data or little to do.
-func (c *Coordinator) candidatesLocked(r *run, first wire.Peer) []*member {
+// its functions those that have its data or little to do, and those that it was planned for.
+func (c *Coordinator) candidatesLocked(r *run, first wire.Peer, a *advice.Advice) []*member {
 	out := []*member{c.members.byName[first.Name]}
 	seen := map[string]bool{first.Name: true}
+	if a != nil {
+		for _, name := range a.Names {
+			if m := c.members.byName[name]; m != nil && !seen[name] {
+				seen[name] = true
+				out = append(out, m)
+			}
+		}
+	}
 	var keys []uint64
 	for _, refs := range references(r.inputs) {
 		for _, ref := range refs {

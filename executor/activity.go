@@ -46,6 +46,7 @@ type activity struct {
 	told      []dag.Source // what the owner was told, at its last query, is held here
 	stats     stats
 	carries   map[dag.Source]*session.State // what was seen and done on the way to a source's value
+	stored    map[dag.Source]stored         // values that the plan has travel through the store
 	timers    []*time.Timer
 	natives   []*invocation        // under way here
 	revocable withdrawals          // likewise, where they may be taken back
@@ -259,9 +260,9 @@ func (a *activity) perform(cmds []dag.Command, inline bool) (next dag.Command, o
 			}
 			a.start(*c)
 		case dag.Pass:
-			a.offLoop(inline, c.Value.Size(), *c, a.pass)
+			a.offLoop(inline, *c, a.pass)
 		case dag.Delegate:
-			a.offLoop(inline, sizeOf(c.Args), *c, a.delegate)
+			a.offLoop(inline, *c, a.delegate)
 		case dag.PassFailure:
 			a.passFailure(c.Err)
 		case dag.Spread:
@@ -336,8 +337,8 @@ func (a *activity) next() (dag.Command, bool) {
 
 // offLoop does what may wait for the store: on the goroutine of a function, or on one of its own when the inbox's
 // would be held up.
-func (a *activity) offLoop(inline bool, size int, c dag.Command, do func(dag.Command)) {
-	if inline || size < smallValue && !a.recorded() {
+func (a *activity) offLoop(inline bool, c dag.Command, do func(dag.Command)) {
+	if inline || a.burden(&c) < smallValue && !a.recorded() {
 		do(c)
 		return
 	}
@@ -407,7 +408,7 @@ func (a *activity) drop(why error) {
 	first := !a.over
 	a.over = true
 	timers, extra, epoch := a.timers, a.extraLocked(), a.header.Plan.Epoch
-	a.timers, a.waiting, a.early, a.machine, a.carries = nil, nil, nil, nil, nil
+	a.timers, a.waiting, a.early, a.machine, a.carries, a.stored = nil, nil, nil, nil, nil, nil
 	pinned := pins(a.run, a.header.Began)
 	level := a.header.Level
 	a.mu.Unlock()

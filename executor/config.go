@@ -55,10 +55,11 @@ type Config struct {
 	// where too few are known: after it a hedged invocation gets a second try on another executor. It must not block; it is
 	// called by several goroutines at once. nil hedges nothing.
 	Late func(version string, in int64, quantile float64) (time.Duration, bool)
-	// Launch predicts, for versions of two functions of which the second consumes what the first yields, how long the first
-	// runs, how long the second takes before it reads, and how long to read everything; false where too little is known. The
-	// second begins accordingly late (dag.LaunchAt). nil has it begin with the first item.
-	Launch func(producer, consumer string) (run, startup, work time.Duration, ok bool)
+	// Launch predicts, for versions of two functions of which the second consumes what the first yields from so many bytes of
+	// arguments, how long the first runs, how long the second takes before it reads, and how long to read everything; false
+	// where too little is known. The second begins accordingly late (dag.LaunchAt). It must not block. nil has it begin with
+	// the first item.
+	Launch func(producer, consumer string, in int64) (run, startup, work time.Duration, ok bool)
 	// MaxDepth is how many functions may wait for one another's calls; 0 is 64.
 	MaxDepth int
 
@@ -77,8 +78,8 @@ type Profiler interface {
 	// Wants reports whether a run of a function's version that begins now is to be observed: few are, of functions that
 	// are called often.
 	Wants(version string, now time.Time) bool
-	// Ran is told of a run that succeeded: the bytes of its arguments, with references resolved, and of its result, and how
-	// long it took without waiting for a slot.
+	// Ran is told of a run that succeeded: the bytes of its arguments, with references resolved and streams as far as they were
+	// read, and of its result, and how long it took without waiting for a slot or for a stream's next item.
 	Ran(version string, in, out int64, took time.Duration)
 }
 

@@ -36,7 +36,9 @@ type invocation struct {
 	away    int // calls that this function waits for; its slot is given back meanwhile
 	isStuck bool
 	isBack  bool
-	box     *mailbox // once somebody has asked for it
+	box     *mailbox      // once somebody has asked for it
+	fed     int64         // bytes that were read from streams
+	starved time.Duration // of waiting for their items
 }
 
 var _ fn.Context = (*invocation)(nil)

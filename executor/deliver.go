@@ -67,14 +67,14 @@ func (a *activity) fetch(values []wire.Sourced) {
 
 // pass sends a node's output to another site of the run.
 func (a *activity) pass(c dag.Command) {
-	values, err := a.outTo(c.Site, offload.Auto, c.Value)
+	v, err := a.passed(c.Site, c.Source, c.Value)
 	if err != nil {
 		a.giveUp(c.Source, err)
 		return
 	}
 	a.mu.Lock()
 	carried, err := a.encodedCarryLocked(c.Source)
-	m := &wire.Deliver{Header: a.header, Values: []wire.Sourced{{Source: c.Source, Value: values[0], Session: carried}}, Stats: a.stats.snapshot()}
+	m := &wire.Deliver{Header: a.header, Values: []wire.Sourced{{Source: c.Source, Value: v, Session: carried}}, Stats: a.stats.snapshot()}
 	m.Header.Remaining = wire.Until(a.until, time.Now())
 	a.mu.Unlock()
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 type flow struct {
 	try   int
 	began time.Time
+	in    int64 // bytes of the producer's arguments
 
 	mu    sync.Mutex // guards what follows
 	items []value.Value
@@ -28,7 +29,9 @@ type flow struct {
 	more  chan struct{} // closed when there is more to see
 }
 
-func newFlow(try int) *flow { return &flow{try: try, began: time.Now(), more: make(chan struct{})} }
+func newFlow(try int, in int64) *flow {
+	return &flow{try: try, began: time.Now(), in: in, more: make(chan struct{})}
+}
 
 // put adds an item; it reports whether it is the first.
 func (f *flow) put(v value.Value, most int64) (first bool, err error) {
@@ -76,12 +79,14 @@ func (f *flow) read(i *invocation) iter.Seq2[value.Value, error] {
 				yield(value.Value{}, err)
 				return
 			case wait != nil:
+				began := time.Now()
 				i.leave()
 				select {
 				case <-wait:
 				case <-i.Done():
 				}
 				i.comeBack()
+				i.streamed(0, time.Since(began))
 				if i.Err() != nil {
 					yield(value.Value{}, ended(i.Context, context.Cause(i.Context)))
 					return
@@ -89,12 +94,28 @@ func (f *flow) read(i *invocation) iter.Seq2[value.Value, error] {
 			case f.isOver(n):
 				return
 			default:
+				i.streamed(int64(v.Size()), 0)
 				if n++; !yield(v, nil) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// streamed notes that an item of a stream was read, or waited for: neither is seen from the arguments and the run time.
+func (i *invocation) streamed(bytes int64, waited time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.fed += bytes
+	i.starved += waited
+}
+
+// consumed tells how much was read from streams, and for how long that was waited.
+func (i *invocation) consumed() (bytes int64, waited time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.fed, i.starved
 }
 
 // isOver reports whether the stream has ended before item n.
@@ -113,7 +134,7 @@ func (a *activity) openFlow(c *call) {
 	if !yields(c.function) || c.node.Kind != dag.Call || c.node.Hedge > 0 || c.terms.level.Session() {
 		return
 	}
-	c.flow = newFlow(c.invocation.Try)
+	c.flow = newFlow(c.invocation.Try, int64(sizeOf(c.args)))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.flows == nil {
@@ -149,21 +170,21 @@ func (i *invocation) Emit(v value.Value) error {
 	source := home.spec.graph.NodeSource(i.call.invocation.Node)
 	for _, c := range home.spec.graph.Consumers(source) {
 		if streams(home.spec.functions[c.Node]) {
-			home.launch(source, c.Node, f.began)
+			home.launch(source, c.Node, f)
 		}
 	}
 	return nil
 }
 
 // launch begins a consumer of a stream, now or when its start-up would begin to show.
-func (a *activity) launch(source dag.Source, node int, began time.Time) {
+func (a *activity) launch(source dag.Source, node int, f *flow) {
 	ev := dag.Event{Kind: dag.Flowing, Source: source, Nodes: []int{node}}
 	producer, _ := a.spec.graph.NodeOf(source)
 	now := time.Now()
 	at := now
 	if predict := a.e.cfg.Launch; predict != nil {
-		if run, startup, work, ok := predict(a.spec.functions[producer].Version, a.spec.functions[node].Version); ok {
-			at = dag.LaunchAt(now, began.Add(run), startup, work)
+		if run, startup, work, ok := predict(a.spec.functions[producer].Version, a.spec.functions[node].Version, f.in); ok {
+			at = dag.LaunchAt(now, f.began.Add(run), startup, work)
 		}
 	}
 	if !at.After(now) {

@@ -243,7 +243,8 @@ func (e *Executor) run(ctx context.Context, c *call, s *cache.Session) (out valu
 			in := int64(sizeOf(args))
 			defer func() {
 				if err == nil {
-					p.Ran(c.function.Version, in, int64(out.Size()), time.Since(began))
+					fed, starved := inv.consumed()
+					p.Ran(c.function.Version, in+fed, int64(out.Size()), max(time.Since(began)-starved, 0))
 				}
 			}()
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/id"
-	"github.com/squall-faas/squall/internal/offload"
 	"github.com/squall-faas/squall/internal/wire"
 	"github.com/squall-faas/squall/value"
 )
@@ -62,7 +61,7 @@ func (a *activity) offered(m *wire.Offers) {
 
 // delegate sends one item of a Map to another executor.
 func (a *activity) delegate(c dag.Command) {
-	args, err := a.outTo(c.Site, offload.Auto, c.Args...)
+	args, err := a.outTo(c.Site, a.itemPath(c.Invocation.Node), c.Args...)
 	if err != nil {
 		a.advance(dag.Event{Kind: dag.Failed, Invocation: c.Invocation, Site: c.Site, Err: fault.From(err)})
 		return
