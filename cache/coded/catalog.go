@@ -12,12 +12,19 @@ import (
 	"github.com/squall-faas/squall/value"
 )
 
+// Reserved begins the keys of objects that are Squall's own. Users' do not, and are not shown them.
+const Reserved = "\x00"
+
 // catalogPrefix is where, in the system space, the objects' current versions are.
 const catalogPrefix = "object/"
 
 // catalog says which version of each key is current. It is replaced by compare-and-set only, and read with a proof that it
 // is current: a read of another replica might be older, and name a version that was overwritten.
-type catalog struct{ store kvs.Store }
+type catalog struct {
+	store kvs.Store
+	once  bool // of keys that have one version for ever: an entry that any replica has is right
+	brief bool // and that there is none is taken from any replica too
+}
 
 // object is a catalog's entry as it was read.
 type object struct {
@@ -44,6 +51,14 @@ func checkKey(key string) error {
 
 // current reads an entry; one that is not there, deleted or expired has no Version, and its revision.
 func (c catalog) current(ctx context.Context, key string) (*object, error) {
+	if c.once {
+		switch e, err := c.store.Get(ctx, kvs.Key(catalogPrefix+key)); {
+		case err == nil:
+			return openEntry(key, e)
+		case c.brief && fault.Is(err, fault.NotFound):
+			return &object{}, nil
+		}
+	}
 	e, err := c.store.Current(ctx, kvs.Key(catalogPrefix+key))
 	if err != nil {
 		return nil, err

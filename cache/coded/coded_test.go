@@ -47,6 +47,7 @@ type setup struct {
 	host    func(int) string
 	beat    time.Duration // 0: 250 ms
 	keep    bool          // keepers run
+	scan    time.Duration // of theirs; 0: an hour
 	stall   time.Duration
 	grace   time.Duration
 	proxied bool
@@ -129,7 +130,10 @@ func (w *world) lend(s setup) *node {
 		n.proxy.to(n.Lender.port.listener.Addr().String())
 	}
 	if s.keep {
-		n.keeper = NewKeeper(n.tier, KeeperConfig{Self: n.ID(), Scan: time.Hour})
+		if s.scan == 0 {
+			s.scan = time.Hour
+		}
+		n.keeper = NewKeeper(n.tier, KeeperConfig{Self: n.ID(), Scan: s.scan})
 	}
 	w.lenders = append(w.lenders, n)
 	return n
@@ -333,7 +337,8 @@ type proxy struct {
 
 	mu     sync.Mutex
 	target string
-	mode   string // "", stop (nothing passes), slow, corrupt, garbage, endless
+	mode   string        // "", stop (nothing passes until it changes), slow, corrupt, garbage, endless
+	change chan struct{} // closed when mode changes
 	conns  map[net.Conn]bool
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -344,7 +349,7 @@ func newProxy(t testing.TB) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, conns: map[net.Conn]bool{}}
+	p := &proxy{listener: l, conns: map[net.Conn]bool{}, change: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.done.Go(p.accept)
 	return p
@@ -355,9 +360,19 @@ func (p *proxy) addr() string { return p.listener.Addr().String() }
 func (p *proxy) to(addr string) { p.mu.Lock(); p.target = addr; p.mu.Unlock() }
 
 // set changes what happens to what passes from now on, on connections that are there too.
-func (p *proxy) set(mode string) { p.mu.Lock(); p.mode = mode; p.mu.Unlock() }
+func (p *proxy) set(mode string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mode = mode
+	close(p.change)
+	p.change = make(chan struct{})
+}
 
-func (p *proxy) now() string { p.mu.Lock(); defer p.mu.Unlock(); return p.mode }
+func (p *proxy) now() (mode string, change <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mode, p.change
+}
 
 func (p *proxy) close() {
 	p.cancel()
@@ -397,10 +412,15 @@ func (p *proxy) accept() {
 					return
 				}
 				if answers {
-					switch p.now() {
-					case "stop":
-						<-p.ctx.Done()
-						return
+					mode, change := p.now()
+					for ; mode == "stop"; mode, change = p.now() {
+						select {
+						case <-change:
+						case <-p.ctx.Done():
+							return
+						}
+					}
+					switch mode {
 					case "slow":
 						select {
 						case <-time.After(200 * time.Millisecond):

@@ -2,6 +2,7 @@ package coded
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -112,16 +113,19 @@ func (k *Keeper) run(ctx context.Context) {
 // round finds what has lost columns and repairs it, the most endangered first.
 func (k *Keeper) round(ctx context.Context, deep, shallow bool, keys map[string]bool) error {
 	var q upkeep.Queue
-	var held holdings
-	if deep || len(keys) > 0 {
-		held = k.holdings(ctx)
+	var held holdings // nobody is asked where there is nothing to look after
+	ask := func() holdings {
+		if held == nil && (deep || len(keys) > 0) {
+			held = k.holdings(ctx)
+		}
+		return held
 	}
 	for key := range keys {
 		o, err := k.tier.catalog.current(ctx, key)
 		if err != nil {
 			return err
 		}
-		k.consider(&q, o, held)
+		k.consider(&q, o, ask())
 	}
 	for cursor := ""; deep || shallow; {
 		page, next, err := k.tier.catalog.list(ctx, "", cursor, 500)
@@ -139,7 +143,7 @@ func (k *Keeper) round(ctx context.Context, deep, shallow bool, keys map[string]
 				}
 				return err
 			}
-			k.consider(&q, o, held)
+			k.consider(&q, o, ask())
 		}
 		if cursor = next; cursor == "" {
 			break
@@ -154,7 +158,11 @@ func (k *Keeper) round(ctx context.Context, deep, shallow bool, keys map[string]
 			if ctx.Err() != nil {
 				return err
 			}
-			k.tier.log.Warn("an object was not repaired; it is tried again", "key", e.Key, "lost", e.Lost, "err", err)
+			level := slog.LevelWarn
+			if fault.Is(err, fault.NoExecutor) { // nobody has the room now: that is how it is, and no fault
+				level = slog.LevelInfo
+			}
+			k.tier.log.Log(ctx, level, "an object was not repaired; it is tried again", "key", e.Key, "lost", e.Lost, "err", err)
 		}
 	}
 }
@@ -164,10 +172,11 @@ func (k *Keeper) mine(key string) bool {
 	if k.cfg.Self == "" {
 		return true
 	}
-	live := k.tier.fleet.all()
-	all := make([]placement.Lender, len(live))
-	for i, l := range live {
-		all[i] = placement.Lender{Name: l.ID, Lent: 1}
+	var all []placement.Lender
+	for _, l := range k.tier.fleet.all() {
+		if !l.Draining { // it leaves, and its keeper does not begin anything
+			all = append(all, placement.Lender{Name: l.ID, Lent: 1})
+		}
 	}
 	ranked := placement.Rank(key, all)
 	return len(ranked) > 0 && ranked[0].Name == k.cfg.Self

@@ -84,7 +84,8 @@ type Lender struct {
 	end      context.CancelFunc
 	done     sync.WaitGroup
 	once     sync.Once
-	next     int // of revisit, which one goroutine calls
+	tending  sync.Mutex // held by tend
+	next     int        // of revisit, guarded by tending
 }
 
 // NewLender begins to lend. It speaks over the tier's bus and asks its catalog. Close ends it; what it holds is lost then,
@@ -197,6 +198,8 @@ func (l *Lender) tendAll(ctx context.Context) {
 // tend removes what has expired or was replaced, and asks the catalog about columns that nobody has sealed: of writes that
 // went wrong, or whose seal was lost.
 func (l *Lender) tend(ctx context.Context) {
+	l.tending.Lock() // a drain tends too
+	defer l.tending.Unlock()
 	for _, h := range l.memory.Sweep(time.Now(), l.cfg.Grace) {
 		o, err := l.tier.catalog.current(ctx, h.Key)
 		switch {

@@ -41,12 +41,27 @@ func (t *Tier) Get(ctx context.Context, key string, w io.Writer) (Info, error) {
 // GetRange is Get of length bytes from offset on, or of all that follow where length is negative. Only the stripes and
 // shards that hold them are fetched, where none is missing. invalid_argument where they are not inside the object.
 func (t *Tier) GetRange(ctx context.Context, key string, offset, length int64, w io.Writer) (Info, error) {
-	return t.read(ctx, key, offset, length, func(o *object, length int64) (sink, error) { return &writerSink{w: w}, nil })
+	return t.read(ctx, t.catalog, key, offset, length, func(o *object, length int64) (sink, error) { return &writerSink{w: w}, nil })
 }
 
 // GetBytes gives the object in memory of its own. too_large over limit bytes, where limit is not 0.
-func (t *Tier) GetBytes(ctx context.Context, key string, limit int64) (b []byte, i Info, err error) {
-	i, err = t.read(ctx, key, 0, -1, func(o *object, length int64) (sink, error) {
+func (t *Tier) GetBytes(ctx context.Context, key string, limit int64) ([]byte, Info, error) {
+	return t.getBytes(ctx, t.catalog, key, limit)
+}
+
+// GetOnce is GetBytes of a key that was put with PutOptions.Once: there is no newer version that would have to be ruled out,
+// so any replica of the catalog may say where it is.
+func (t *Tier) GetOnce(ctx context.Context, key string, limit int64) ([]byte, Info, error) {
+	return t.getBytes(ctx, catalog{store: t.cfg.Store, once: true}, key, limit)
+}
+
+// GetIfThere is GetOnce of what may never have been put: the word of any replica that it is not there is taken.
+func (t *Tier) GetIfThere(ctx context.Context, key string, limit int64) ([]byte, Info, error) {
+	return t.getBytes(ctx, catalog{store: t.cfg.Store, once: true, brief: true}, key, limit)
+}
+
+func (t *Tier) getBytes(ctx context.Context, c catalog, key string, limit int64) (b []byte, i Info, err error) {
+	i, err = t.read(ctx, c, key, 0, -1, func(o *object, length int64) (sink, error) {
 		if limit > 0 && length > limit {
 			return nil, fault.New(fault.TooLarge, "object %.64q has %d bytes, at most %d are wanted: read it as a stream or in ranges", key, length, limit)
 		}
@@ -64,7 +79,7 @@ func (t *Tier) GetBytes(ctx context.Context, key string, limit int64) (b []byte,
 // GetInto reads the object into dst, which is as long as it: nothing is allocated or copied for its sake. invalid_argument
 // where it is longer or shorter. After an error dst has anything in it.
 func (t *Tier) GetInto(ctx context.Context, key string, dst []byte) (Info, error) {
-	return t.read(ctx, key, 0, -1, func(o *object, length int64) (sink, error) {
+	return t.read(ctx, t.catalog, key, 0, -1, func(o *object, length int64) (sink, error) {
 		if int64(len(dst)) != length {
 			return nil, fault.New(fault.InvalidArgument, "object %.64q has %d bytes, there is room for %d: ask Stat how long it is", key, length, len(dst))
 		}
@@ -74,7 +89,7 @@ func (t *Tier) GetInto(ctx context.Context, key string, dst []byte) (Info, error
 
 // read reads a range into the sink that open gives for the version that is read. It begins with what was last known of the
 // object while the catalog is asked what is current, and shows nothing before that has answered.
-func (t *Tier) read(ctx context.Context, key string, offset, length int64, open func(*object, int64) (sink, error)) (Info, error) {
+func (t *Tier) read(ctx context.Context, c catalog, key string, offset, length int64, open func(*object, int64) (sink, error)) (Info, error) {
 	if err := checkKey(key); err != nil {
 		return Info{}, err
 	}
@@ -84,7 +99,7 @@ func (t *Tier) read(ctx context.Context, key string, offset, length int64, open 
 	t.stats.gets.Add(1)
 	hint := t.hint(key)
 	for {
-		proven := newProof(ctx, t.catalog, key, hint != nil)
+		proven := newProof(ctx, c, key, hint != nil)
 		o := hint
 		if o == nil {
 			var err error

@@ -130,7 +130,7 @@ func New(cfg Config) (*Tier, error) {
 		return nil, err
 	}
 	t := &Tier{
-		cfg: cfg, log: cfg.Logger, subjects: wire.In(cfg.Namespace), fleet: newFleet(), catalog: catalog{cfg.Store},
+		cfg: cfg, log: cfg.Logger, subjects: wire.In(cfg.Namespace), fleet: newFleet(), catalog: catalog{store: cfg.Store},
 		learnt: firstd.NewLearnt(), budget: newBudget(cfg.Memory), hints: recent.New[string, *object](maxHints), asked: make(chan struct{}),
 		conns: &conns{namespace: cfg.Namespace, secret: cfg.Secret, dial: cfg.Dial, stall: cfg.Stall, keep: 30 * time.Second, perPeer: 2 * cfg.Window},
 	}

@@ -24,6 +24,9 @@ type PutOptions struct {
 	// IfSeq writes only where the current version has this Seq, 0 where there must be no object; else conflict. nil writes
 	// whatever is there.
 	IfSeq *uint64
+	// Once says that the key was never used and will not be put again, as one that is drawn at random: what is there is not
+	// asked for, and GetOnce reads it.
+	Once bool
 }
 
 const maxKind = 256
@@ -230,7 +233,10 @@ func (p *putting) commit(ctx context.Context) (Info, error) {
 	o.Size, o.Data, o.Parity, o.Shard = o.shape.Size, o.shape.Data, o.shape.Parity, o.shape.Shard
 	for {
 		lost := p.seal() // while the catalog is asked
-		was, err := t.catalog.current(ctx, o.Key)
+		was, err := &object{}, error(nil)
+		if !p.opts.Once {
+			was, err = t.catalog.current(ctx, o.Key)
+		}
 		missing := <-lost
 		if err != nil {
 			return Info{}, err
@@ -253,6 +259,7 @@ func (p *putting) commit(ctx context.Context) (Info, error) {
 			t.retire(was)
 			return o.info(), nil
 		case fault.Is(err, fault.Conflict): // another was faster: this one is the later
+			p.opts.Once = false
 			continue
 		case fault.Is(err, fault.Unavailable), fault.Is(err, fault.Unreachable), fault.Is(err, fault.DeadlineExceeded), fault.Is(err, fault.Cancelled):
 			return Info{}, fault.New(fault.OutcomeUnknown, "whether the new version of object %.64q became current is not known: read it, or put it again: %w", o.Key, err)
@@ -344,6 +351,20 @@ func (t *Tier) each(o *object, f func(ctx context.Context, addr string)) {
 		seen[addr] = true
 		t.background(2*t.cfg.Stall, func(ctx context.Context) { f(ctx, addr) })
 	}
+}
+
+// forgetLimit bounds how long Forget takes for each key.
+const forgetLimit = 5 * time.Second
+
+// Forget is Delete of several, in the background: best effort.
+func (t *Tier) Forget(keys ...string) {
+	t.background(forgetLimit*time.Duration(len(keys)), func(ctx context.Context) {
+		for _, key := range keys {
+			if err := t.Delete(ctx, key); err != nil {
+				t.log.Debug("an object was not removed", "key", key, "err", err)
+			}
+		}
+	})
 }
 
 // Delete removes the object; one that is not there is no error. Once it has returned no read finds it.

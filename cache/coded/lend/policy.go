@@ -61,10 +61,7 @@ func (p Policy) Lend(l Load) int64 {
 	if l.Pressured {
 		return min(room, l.Lent/2)
 	}
-	idle := 1.0
-	if l.Slots > 0 {
-		idle = float64(max(l.Slots-l.Busy, 0)) / float64(l.Slots)
-	}
+	idle := l.idle()
 	switch {
 	case idle < p.IdleSlots/2:
 		return min(room, l.Lent/2)
@@ -72,4 +69,16 @@ func (p Policy) Lend(l Load) int64 {
 		return min(room, l.Lent)
 	}
 	return min(room, l.Lent+p.Step)
+}
+
+// Idles reports whether so many slots are free that more may be lent once that has been so for Quiet: since when it has is
+// Load.IdleFor.
+func (p Policy) Idles(l Load) bool { return l.idle() >= p.defaults(l).IdleSlots }
+
+// idle is the share of slots that are free.
+func (l Load) idle() float64 {
+	if l.Slots <= 0 {
+		return 1
+	}
+	return float64(max(l.Slots-l.Busy, 0)) / float64(l.Slots)
 }
