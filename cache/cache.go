@@ -70,6 +70,11 @@ type Config struct {
 	// Bandwidth is how many bytes a second this node can send to others: keys that would take a fourth of it alone are
 	// spread over several; 0 is DefaultBandwidth.
 	Bandwidth float64
+	// Lent is memory that the fleet lends, which is asked for the bytes of versions of LentFrom and more before the store is
+	// (0: DefaultLentFrom), where the store can tell which version is current without them (kvs.Headed); what is read from the
+	// store a second time is offered to it. nil for none.
+	Lent     Lent
+	LentFrom int
 	// Logger hears of lost feeds and of writes that wait; nil discards.
 	Logger *slog.Logger
 	// Break disables one rule of the protocol, for tests that must see a checker fail; "" breaks nothing.
@@ -107,6 +112,9 @@ func (c Config) validate() (Config, error) {
 	if c.Bandwidth == 0 {
 		c.Bandwidth = DefaultBandwidth
 	}
+	if c.LentFrom == 0 {
+		c.LentFrom = DefaultLentFrom
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -138,12 +146,15 @@ type Cache struct {
 	refused   atomic.Uint64
 	pushes    atomic.Uint64
 
+	lentHits, lentMisses atomic.Uint64
+
 	cachelets cachelets
 	dirty     writeBack
 	interest  interest
 	checks    checks
 	spread    spreads
 	pins      pins
+	lent      lent
 	feed      atomic.Pointer[kvs.Feed]
 	after     atomic.Uint64 // a stamp's time: what was not confirmed later is not in the causal cut
 
@@ -178,6 +189,7 @@ func New(cfg Config) (*Cache, error) {
 	c.interest.init(c)
 	c.checks.init()
 	c.spread.init(c)
+	c.lent.init(cfg)
 	c.life, c.end = context.WithCancel(context.Background())
 	if err := c.cachelets.init(c); err != nil {
 		return nil, err
@@ -197,6 +209,9 @@ func New(cfg Config) (*Cache, error) {
 	}
 	c.dirty.start()
 	c.work.Go(c.keepFresh)
+	if c.lent.tier != nil {
+		c.work.Go(c.keepLent)
+	}
 	c.work.Go(c.cachelets.keepSized)
 	if cfg.Recall != nil {
 		c.work.Go(c.cachelets.main.prewarm)

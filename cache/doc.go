@@ -68,6 +68,11 @@
 // of them. A peer's answer may be as old as what a cache holds; who needs more asks the store, and so does who has given out
 // something newer (floors.go).
 //
+// # Lent memory
+//
+// The bytes of a large version that a node has to read again may come from memory that the fleet lends (lent.go). The store says
+// first which version is current, and by its checksums which bytes it has.
+//
 // # Freshness
 //
 // The store pushes changes of the keys that are held (kvs.Feed). A push may be lost, late or double, so it is not relied on:

@@ -245,7 +245,7 @@ func (l *Cachelet) read(ctx context.Context, v *visit, fromStore bool) (*item, e
 		}
 	}
 	v.s.reads.Add(1)
-	e, err := c.store.Get(ctx, v.key)
+	e, err := c.fromStore(ctx, v.key)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return nil, err
 	}

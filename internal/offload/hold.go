@@ -50,7 +50,8 @@ type HoldConfig struct {
 type Hold struct {
 	cfg         HoldConfig
 	incarnation uint64
-	count       atomic.Int64 // of values
+	count       atomic.Int64 // of values, and of runs that have some in lent memory
+	lent        lentValues
 
 	mu     sync.Mutex // guards what follows
 	port   string
@@ -99,10 +100,12 @@ func NewHold(cfg HoldConfig) (*Hold, error) {
 	if cfg.Executor == "" || cfg.Namespace == "" || cfg.Secret == (xfer.Secret{}) {
 		return nil, fault.New(fault.InvalidArgument, "a hold needs the executor's name, its namespace and the secret of the data ports")
 	}
-	return &Hold{
+	h := &Hold{
 		cfg: cfg, incarnation: uint64(time.Now().UnixNano()),
 		values: map[xfer.Ref]*held{}, same: map[origin]*held{}, runs: map[string]map[*held]bool{}, copies: newCopies(),
-	}, nil
+	}
+	h.lent.hold = h
+	return h, nil
 }
 
 // At says at which address others reach the data port that serves the hold.
@@ -210,8 +213,9 @@ func (h *Hold) expire(x *held) {
 	h.dropLocked(x)
 }
 
-// Release lets go of what is held for a run: it has ended.
+// Release lets go of what is held for a run, here and in lent memory: it has ended.
 func (h *Hold) Release(run string) {
+	h.lent.release(run)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for x := range h.runs[run] {

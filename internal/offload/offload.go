@@ -54,6 +54,11 @@ type Config struct {
 
 	// Hold keeps values for other executors to pull; nil keeps none, and large ones go through the store.
 	Hold *Hold
+	// Tier takes values of LendFrom bytes and more (0: DefaultLendFrom) that a run passes to another executor and that this
+	// node does not hold: it lies between Hold and Store. What it loses is made anew. nil: they go to the store. Needs Hold,
+	// and all executors of the namespace must have one to read from.
+	Tier     Tier
+	LendFrom int
 	// Client pulls values from other executors' data ports; nil reads the store only. It is not closed by this package.
 	Client *xfer.Client
 	// PortOf gives the data port of an executor, "" where it is not known; nil knows none. With it, references name those
@@ -76,6 +81,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Prefix == "" {
 		c.Prefix = DefaultPrefix
+	}
+	if c.LendFrom == 0 {
+		c.LendFrom = DefaultLendFrom
 	}
 	switch {
 	case c.Store == nil:
@@ -102,6 +110,9 @@ func New(cfg Config) (*Offload, error) {
 	cfg, err := cfg.validate()
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Hold != nil {
+		cfg.Hold.lent.tier = cfg.Tier
 	}
 	return &Offload{cfg: cfg, apart: newShunned(), deaf: newShunned()}, nil
 }

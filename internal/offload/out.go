@@ -83,8 +83,9 @@ type far struct {
 // spill offloads what has no inline form yet, and then the largest until the rest fits.
 func (o *Offload) spill(ctx context.Context, t Terms, vs []value.Value, out []wire.Value) error {
 	var gone []far
+	held := o.cfg.Hold != nil && t.To != "" && t.Path != Remote
 	cost := farBytes
-	if o.cfg.Hold != nil && t.To != "" && t.Path != Remote {
+	if held || o.lends(t) {
 		cost = heldBytes
 	}
 	total := 0
@@ -126,7 +127,7 @@ func (o *Offload) spill(ctx context.Context, t Terms, vs []value.Value, out []wi
 	}
 	var puts []far
 	for _, f := range gone {
-		if cost == heldBytes {
+		if held {
 			if d := o.cfg.Hold.put(t.Run, o.portOf(t.To), t.TTL, f.kind, f.data); d != nil {
 				out[f.at] = wire.Value{Held: d}
 				continue
@@ -134,7 +135,7 @@ func (o *Offload) spill(ctx context.Context, t Terms, vs []value.Value, out []wi
 		}
 		puts = append(puts, f)
 	}
-	return o.store(ctx, t.TTL, puts, out)
+	return o.store(ctx, t, puts, out)
 }
 
 func (o *Offload) portOf(executor string) string {
@@ -144,8 +145,8 @@ func (o *Offload) portOf(executor string) string {
 	return o.cfg.PortOf(executor)
 }
 
-// store puts values in the store, side by side.
-func (o *Offload) store(ctx context.Context, ttl time.Duration, gone []far, out []wire.Value) error {
+// store puts values in lent memory or in the store, side by side.
+func (o *Offload) store(ctx context.Context, t Terms, gone []far, out []wire.Value) error {
 	if len(gone) == 0 {
 		return nil
 	}
@@ -153,13 +154,17 @@ func (o *Offload) store(ctx context.Context, ttl time.Duration, gone []far, out 
 	group.SetLimit(parallel)
 	for _, f := range gone {
 		group.Go(func() error {
+			if d := o.lend(ctx, t, f); d != nil {
+				out[f.at] = wire.Value{Held: d}
+				return nil
+			}
 			v, err := value.FromPayload(f.kind, f.data)
 			if err != nil {
 				return err
 			}
 			// 128 random bits: the key is also the capability to read the value.
 			key := o.cfg.Prefix + id.Token(32)
-			if _, err := o.cfg.Store.Put(ctx, kvs.Key(key), v, kvs.PutOptions{TTL: ttl}); err != nil {
+			if _, err := o.cfg.Store.Put(ctx, kvs.Key(key), v, kvs.PutOptions{TTL: t.TTL}); err != nil {
 				return fault.From(err)
 			}
 			out[f.at] = wire.Value{Far: &wire.FarAway{Key: key, Size: 1 + len(f.data), Hash: hash(f.kind, f.data)}}

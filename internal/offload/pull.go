@@ -15,6 +15,7 @@ import (
 // pull brings a value that an executor holds, by the first way that works:
 //
 //	on this node ─▶ shared memory of this host ─▶ its holder's data port, and others' ─▶ the store ─▶ the store, asked for
+//	             └▶ lent memory, where it was put there
 func (o *Offload) pull(ctx context.Context, f *wire.Direct) (value.Value, error) {
 	if err := checkDirect(f); err != nil {
 		return value.Value{}, err
@@ -25,6 +26,15 @@ func (o *Offload) pull(ctx context.Context, f *wire.Direct) (value.Value, error)
 		if data, ok := h.local(ref, f.Sum); ok && int64(len(data)) == f.Size {
 			return value.FromPayload(value.Kind(f.Kind), data)
 		}
+	}
+	if f.Lent {
+		v, err := o.borrowed(ctx, f)
+		if err != nil && ctx.Err() == nil {
+			err = fault.New(fault.Unavailable, "the value of %d bytes that executor %s has put in lent memory is not to be had; make it anew: %w", f.Size, f.Executor, err)
+		}
+		return v, err
+	}
+	if h := o.cfg.Hold; h != nil {
 		if data, ok := o.map1(ctx, f, ref); ok {
 			h.copies.add(ref, data, f.Sum)
 			return value.FromPayload(value.Kind(f.Kind), data)
@@ -66,7 +76,7 @@ func (o *Offload) pull(ctx context.Context, f *wire.Direct) (value.Value, error)
 
 // checkDirect refuses what no Send made.
 func checkDirect(f *wire.Direct) error {
-	if f.Size < 0 || f.Size > MaxDirect || f.Port == "" || len(f.ID) != idLen || len(f.Others) > mostOthers {
+	if f.Size < 0 || f.Size > MaxDirect || (f.Port == "") != f.Lent || len(f.ID) != idLen || len(f.Others) > mostOthers {
 		return fault.New(fault.InvalidArgument, "the reference %.64q to a value of %d bytes at %.64q is none that an executor gave", f.ID, f.Size, f.Port)
 	}
 	return nil

@@ -41,6 +41,7 @@ const (
 	OpListDAGs       = "list-dags"
 	OpMembers        = "members"
 	OpRuns           = "runs"
+	OpProfiles       = "profiles"
 )
 
 // Admin is an administrative request; which fields it needs depends on the operation.
@@ -64,6 +65,7 @@ type Answer struct {
 	States    []State        `cbor:"7,keyasint,omitempty"` // Inquiry: by position
 	Version   string         `cbor:"8,keyasint,omitempty"` // of what was put
 	From      Peer           `cbor:"9,keyasint,omitempty"`
+	Profiles  []byte         `cbor:"10,keyasint,omitempty"` // OpProfiles: profile.Book.Encode, of the DAG's functions and of links
 }
 
 func (*Answer) wireType() Type { return TypeAnswer }

@@ -23,6 +23,8 @@ type Direct struct {
 	Expires     int64    `cbor:"9,keyasint"`            // Unix milliseconds on the holder's clock, when it stops holding the value
 	Host        string   `cbor:"10,keyasint,omitempty"` // where it can be shared by memory; "" for nowhere
 	Others      []string `cbor:"11,keyasint,omitempty"` // data ports of executors that were given it before
+	// Lent: it is an object in lent memory, under its ID, and not at the executor that has made it. Port is "" then.
+	Lent bool `cbor:"12,keyasint,omitempty"`
 }
 
 // Away reports whether the value is not in the message.
