@@ -4,7 +4,7 @@ BIN              := $(CURDIR)/bin
 FUZZTIME         ?= 4s
 SUITES           := compose cache locality consistency chain transfer sched fanout passing coded
 
-.PHONY: help tools fmt check lint build test race compose-test check-long fuzz bench-once bench soak clean
+.PHONY: help tools fmt check lint build test race compose-test check-long check-dags fuzz bench-once bench soak soak-coded clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 16
@@ -43,6 +43,9 @@ check-long: ## 10,000 runs of each consistency level under faults; values of 1 G
 	SQUALL_RUNS=10000 go test ./internal/check -run TestLevels -timeout 2h -v
 	SQUALL_LONG=1 go test ./kvs/jetkv -run 'TestLargestValue|TestTenMillionKeys|TestFollowMany' -timeout 1h -v
 
+check-dags: ## 1,000 random DAGs each without faults, with faults inside the retry budget, and beyond it
+	SQUALL_DAGS=1000 go test ./internal/cluster -run TestRandomDAGs -timeout 20m -v
+
 fuzz: ## fuzz every target for FUZZTIME
 	@set -e; for pkg in $$(git grep -lE '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
 	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | sed 's/func //' | sort -u); do \
@@ -58,6 +61,9 @@ bench: ## squall bench in full, some ten minutes
 
 soak: ## random faults over random calls, for ten minutes
 	SQUALL_SOAK=10m go test ./internal/cluster -run TestSoak -timeout 15m -v
+
+soak-coded: ## objects in lent memory under kills, stops, wrong bytes and reclaims, for ten minutes
+	SQUALL_CHAOS=10m go test ./cache/coded -run TestChaos -timeout 15m -v
 
 clean: ## remove what make made
 	rm -rf $(BIN)

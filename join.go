@@ -28,6 +28,7 @@ type JoinConfig struct {
 	Namespace  string // "" is "default"
 	Slots      int    // functions that run at once; 0 is the number of cores, at least 2
 	CacheBytes int64  // 0 is 40 % of the memory limit of this process's container, 256 MiB where it has none
+	LendBytes  int64  // lent to the fleet at most, for objects; 0 is a quarter of the memory there is, negative lends nothing
 	WasmCache  string // where compiled modules are kept; "" is a directory of the user's cache
 	NoWasm     bool   // run this program's own functions only
 
@@ -40,6 +41,9 @@ type JoinConfig struct {
 	// serves the nodes of this host. Announce is the host:port at which they reach it; "" is DataPort, with this host's
 	// address on the way to NATS where DataPort names all addresses. The port asks for the namespace's own secret.
 	DataPort, Announce string
+	// LendPort is host:port at which lent memory is reached; "" is the host of DataPort, any port. It is announced with the
+	// host that DataPort is.
+	LendPort string
 
 	Logger *slog.Logger // nil discards
 }
@@ -76,6 +80,7 @@ func Join(ctx context.Context, url string, cfg JoinConfig) (j *Joined, err error
 	ec := cluster.ExecutorConfig{
 		Name: cfg.Name, Slots: cfg.Slots, CacheBytes: cacheBytes(cfg.CacheBytes), Natives: natives, Release: Version, Logger: cfg.Logger,
 		Listen: cfg.DataPort, Announce: announcement(ctx, cfg.DataPort, cfg.Announce, url),
+		Lend: cluster.Lend{Most: cfg.LendBytes, Listen: cfg.LendPort},
 	}
 	if !cfg.NoWasm {
 		if j.wasm, err = wasm.New(ctx, wasm.Config{CacheDir: wasmCache(cfg.WasmCache), Logger: cfg.Logger}); err != nil {
@@ -113,7 +118,7 @@ func nodeName() string {
 	return host[:min(len(host), 64)] + "-" + id.Token(6)
 }
 
-// RegisterMetrics registers the figures of this executor's cache with r. Once to a registerer.
+// RegisterMetrics registers the figures of this executor, its cache and what it lends with r. Once to a registerer.
 func (j *Joined) RegisterMetrics(r prometheus.Registerer) error { return j.node.RegisterMetrics(r) }
 
 // Ready is nil while this executor can do its work: it is connected, and the store answers.

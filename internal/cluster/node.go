@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/squall-faas/squall/cache"
+	"github.com/squall-faas/squall/cache/coded"
+	"github.com/squall-faas/squall/cache/coded/lend"
 	"github.com/squall-faas/squall/coordinator"
 	"github.com/squall-faas/squall/executor"
 	"github.com/squall-faas/squall/executor/runtime"
@@ -47,6 +50,8 @@ type ExecutorConfig struct {
 	Late func(version string, in int64, quantile float64) (time.Duration, bool)
 	// Wall is this node's wall clock; nil is time.Now. Tests set it wrong.
 	Wall func() time.Time
+	// Lend says how much of its memory the node lends to the coded tier.
+	Lend Lend
 	// Cache tunes the cache beyond CacheBytes; what StartExecutor sets itself is overwritten.
 	Cache cache.Config
 }
@@ -60,6 +65,7 @@ type ExecutorNode struct {
 	Hold   *offload.Hold // what it holds for other executors
 	memory *shm.Store    // nil where there is none
 	learnt *profiles
+	lent   *lending // nil until it has begun
 }
 
 // StartExecutor starts an executor over a backbone, which stays the caller's to close, after the node.
@@ -94,7 +100,13 @@ func StartExecutor(b *backbone.Backbone, cfg ExecutorConfig) (n *ExecutorNode, e
 	if n.Peers, err = peer.New(pc); err != nil {
 		return n, err
 	}
+	if n.lent, err = newLending(b, cfg, secret, n.Peers.Port()); err != nil {
+		return n, err
+	}
 	cc := cfg.Cache
+	if !cfg.Lend.Uncached {
+		cc.Lent = lentVersions{n.lent.tier}
+	}
 	cc.Store, cc.Logger, cc.Node, cc.Peers, cc.Skewed = b.User, cfg.Logger, cfg.Name, n.Peers, n.Peers.Skew
 	if cfg.CacheBytes != 0 {
 		cc.MaxBytes = cfg.CacheBytes
@@ -118,7 +130,8 @@ func StartExecutor(b *backbone.Backbone, cfg ExecutorConfig) (n *ExecutorNode, e
 		late = cfg.Late
 	}
 	off, err := offload.New(offload.Config{
-		Store: b.System, Hold: n.Hold, Client: n.Peers.Client(), PortOf: n.Peers.PortOf, AskStore: n.Peers.AskStore, Observed: observed,
+		Store: b.System, Hold: n.Hold, Client: n.Peers.Client(), Tier: lentValues{n.lent.tier},
+		PortOf: n.Peers.PortOf, AskStore: n.Peers.AskStore, Observed: observed,
 	})
 	if err != nil {
 		return n, err
@@ -131,13 +144,36 @@ func StartExecutor(b *backbone.Backbone, cfg ExecutorConfig) (n *ExecutorNode, e
 		Name: cfg.Name, Namespace: b.Namespace, Bus: b.Bus, System: b.System, Cache: n.Cache, Offload: off, Caller: n.Caller,
 		State: b.User, Port: n.Peers.Port(), Hold: n.Hold,
 		Runtimes: cfg.Runtimes, Slots: cfg.Slots, MaxQueue: cfg.MaxQueue, Heartbeat: cfg.Heartbeat, Release: cfg.Release,
-		Profiler: n.learnt, Late: late, Logger: cfg.Logger,
+		Profiler: arrivals{n.learnt, n.lent}, Late: late, Launch: n.learnt.launch, Logger: cfg.Logger,
 	}
 	if cfg.Natives != nil {
 		ec.Natives = cfg.Natives
 	}
-	n.Executor, err = executor.New(ec)
-	return n, err
+	if n.Executor, err = executor.New(ec); err != nil {
+		return n, err
+	}
+	n.lent.start(n.Load, n.Slots())
+	return n, nil
+}
+
+// Objects is the node's way to the coded tier.
+func (n *ExecutorNode) Objects() *coded.Tier { return n.lent.tier }
+
+// Lent is what the node lends now, and what lies there; zero where it lends nothing.
+func (n *ExecutorNode) Lent() lend.Stats {
+	if n.lent == nil || n.lent.lender == nil {
+		return lend.Stats{}
+	}
+	return n.lent.lender.Stats()
+}
+
+// Drain stops taking runs and waits for those under way, and meanwhile moves what others keep in this node's memory to other
+// lenders; ctx bounds both. Close afterwards.
+func (n *ExecutorNode) Drain(ctx context.Context) error {
+	var moving sync.WaitGroup
+	moving.Go(func() { n.lent.drain(ctx) })
+	defer moving.Wait()
+	return n.Executor.Drain(ctx)
 }
 
 // Shared is what the node shares by memory, and maps of others.
@@ -177,6 +213,7 @@ func (n *ExecutorNode) Close() error {
 	if n.Cache != nil {
 		errs = append(errs, n.Cache.Close())
 	}
+	errs = append(errs, n.lent.close())
 	if n.learnt != nil {
 		n.learnt.close()
 	}

@@ -7,16 +7,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/forecast"
 	"github.com/squall-faas/squall/internal/profile"
-	"github.com/squall-faas/squall/internal/wire"
+	"github.com/squall-faas/squall/internal/profile/archive"
 	"github.com/squall-faas/squall/kvs"
-	"github.com/squall-faas/squall/value"
 )
 
 const (
 	profileEvery = 5 * time.Millisecond // of a function's runs one in so long is looked at: it need not cost more than it tells
-	profileKept  = 30 * 24 * time.Hour  // what an executor knew that has not been there since
 	profileStore = 10 * time.Second     // between two times that an executor stores what it has learnt
 	profileQueue = 256                  // observations that wait to be taken up; what is beyond is left out
 	profileWait  = accessTimeout        // for the store
@@ -88,6 +86,23 @@ func (p *profiles) late(version string, in int64, quantile float64) (time.Durati
 	return f.Slow(in, quantile)
 }
 
+// launch is executor.Config.Launch. What a consumer takes before it reads is its cold start, where one was seen; what it waits
+// for items is in no profile.
+func (p *profiles) launch(producer, consumer string, in int64) (run, startup, work time.Duration, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first, runs := forecast.Call(&p.book, producer, in)
+	if runs < forecast.Enough {
+		return 0, 0, 0, false
+	}
+	second := p.book.Known(consumer)
+	if second == nil || second.Runs() < forecast.Enough {
+		return 0, 0, 0, false
+	}
+	x := second.Predict(first.Out)
+	return first.Took, time.Duration(x.Cold.Value), time.Duration(x.Took.Value), true
+}
+
 // learn takes observations up until close.
 func (p *profiles) learn() {
 	p.recall()
@@ -113,7 +128,7 @@ func (p *profiles) learn() {
 func (p *profiles) recall() {
 	ctx, cancel := context.WithTimeout(context.Background(), profileWait)
 	defer cancel()
-	known, err := recallProfiles(ctx, p.store)
+	known, err := archive.Recall(ctx, p.store)
 	if err != nil {
 		p.log.Info("what executors know of functions was not read: this one learns it anew", "err", err)
 		return
@@ -138,11 +153,7 @@ func (p *profiles) keep() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), profileWait)
 	defer cancel()
-	v, err := value.Of(b)
-	if err == nil {
-		_, err = p.store.Put(ctx, kvs.Key(wire.ProfileKey(p.name)), v, kvs.PutOptions{TTL: profileKept})
-	}
-	if err != nil {
+	if err := archive.Keep(ctx, p.store, p.name, b); err != nil {
 		p.log.Info("what this executor knows of functions was not stored", "err", err)
 		p.mu.Lock()
 		p.changed = true
@@ -154,34 +165,4 @@ func (p *profiles) keep() {
 func (p *profiles) close() {
 	p.end.Do(func() { close(p.quit) })
 	p.done.Wait()
-}
-
-// recallProfiles gives what all executors of the namespace have stored. What cannot be decoded is left out.
-func recallProfiles(ctx context.Context, store kvs.Store) (*profile.Book, error) {
-	all := &profile.Book{}
-	for cursor := ""; ; {
-		page, err := store.List(ctx, wire.ProfilePrefix, cursor, 100)
-		if err != nil {
-			return nil, err
-		}
-		for _, key := range page.Keys {
-			e, err := store.Get(ctx, key)
-			if fault.Is(err, fault.NotFound) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			b, err := value.As[[]byte](e.Value)
-			if err != nil {
-				continue
-			}
-			if book, err := profile.Decode(b); err == nil {
-				all.Merge(book)
-			}
-		}
-		if cursor = page.Next; cursor == "" {
-			return all, nil
-		}
-	}
 }

@@ -33,7 +33,10 @@ type world struct {
 	compiled func(executor string, to *native.Registry)
 	// wrong is how far executors' wall clocks are off.
 	wrong map[string]time.Duration
-	log   *slog.Logger
+	// lend is what an executor lends; nil for the default. hold is how many bytes of values it holds; 0 is the default.
+	lend func(executor string) cluster.Lend
+	hold int64
+	log  *slog.Logger
 
 	nodes map[string]*executorNode
 	co    *coordinator.Coordinator
@@ -129,7 +132,12 @@ func (w *world) add(name string) *executorNode {
 	if w.compiled != nil {
 		w.compiled(name, natives)
 	}
+	var lend cluster.Lend
+	if w.lend != nil {
+		lend = w.lend(name)
+	}
 	e, err := cluster.StartExecutor(b, cluster.ExecutorConfig{
+		Lend: lend, HoldBytes: w.hold,
 		Name: name, Slots: w.slots, Natives: natives, Logger: w.log,
 		Wall: func() time.Time { return time.Now().Add(w.wrong[name]) },
 	})

@@ -1,0 +1,7 @@
+package cluster
+
+// Remembering gives a Lend whose process has so many bytes of memory, used as used says.
+func (l Lend) Remembering(total int64, used func() int64) Lend {
+	l.memory = func() memoryUse { return memoryUse{total: total, used: used()} }
+	return l
+}
