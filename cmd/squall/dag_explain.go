@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/dag/planner"
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/forecast"
 )
 
 // explainView is a plan with its reasons. Times are in nanoseconds.
@@ -29,6 +31,7 @@ type explainView struct {
 	Nodes     []explainNode `json:"nodes"`
 	Edges     []explainEdge `json:"edges"`
 	Runners   []explainPlan `json:"runners_up"`
+	Assumed   []string      `json:"assumed"` // what nobody has measured and no file says
 }
 
 type explainNode struct {
@@ -38,8 +41,48 @@ type explainNode struct {
 	Where    map[string]int `json:"where"` // tasks by executor
 	StartNs  int64          `json:"start_ns"`
 	FinishNs int64          `json:"finish_ns"`
+	Runs     int            `json:"runs"` // observed, which the prediction rests on
+	From     string         `json:"from"` // "learnt", "file" or "assumed"
 
 	where string // for people
+}
+
+// explainBasis is what a plan rests on.
+type explainBasis struct {
+	Runs   []int    // observed of each node's function
+	Given  []bool   // by node: a file says what its function does
+	Links  int      // pairs of executors between which transfers were observed
+	Inputs []string // of which no file says how large they are
+}
+
+// from tells where a node's prediction comes from.
+func (b *explainBasis) from(node int) string {
+	switch {
+	case b.Given[node]:
+		return "file"
+	case b.Runs[node] > 0:
+		return "learnt"
+	}
+	return "assumed"
+}
+
+// assumed says in words what was.
+func (b *explainBasis) assumed(p planner.Problem) []string {
+	out := []string{}
+	var functions []string
+	for i, n := range p.Graph.Nodes {
+		if b.from(i) == "assumed" && !slices.Contains(functions, n.Function) {
+			functions = append(functions, n.Function)
+		}
+	}
+	if len(functions) > 0 {
+		x := forecast.Assumed(1 << 20)
+		out = append(out, fmt.Sprintf("that a call of %s on 1 MiB takes %s and gives %s", strings.Join(functions, ", "), shortTime(int64(x.Took)), size(x.Out)))
+	}
+	for _, name := range b.Inputs {
+		out = append(out, fmt.Sprintf("that input %s has %s", name, size(forecast.Input.Bytes)))
+	}
+	return out
 }
 
 type explainEdge struct {
@@ -73,7 +116,7 @@ func (a *app) dagExplain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "explain [NAME]", Short: "Say where a DAG's nodes would run and how its values would travel, and why",
 		Long: `Plans a registered DAG on the executors that are up, or, with -f, that of a file without a cluster. What has not been
-measured is as a fleet's file says, or else assumed: see docs/data-passing.md.`,
+learnt from earlier runs is as a fleet's file says, or else assumed; the file has the last word. See docs/data-passing.md.`,
 		Example: `  squall dag explain identifiers --svg identifiers.svg
   squall dag explain -f words.yaml --fleet fleet.yaml --objective cost`,
 		Args: cobra.MaximumNArgs(1),
@@ -96,20 +139,20 @@ measured is as a fleet's file says, or else assumed: see docs/data-passing.md.`,
 				return err
 			}
 		}
-		explain := func(g *dag.Graph) error {
-			p, err := described.problem(g)
+		explain := func(g *dag.Graph, known learnt) error {
+			p, basis, err := described.problem(g, known)
 			if err != nil {
 				return err
 			}
 			p.Goal, p.Budget, p.Runners = goal, budget, runners
-			return a.explain(p, svg)
+			return a.explain(p, basis, svg)
 		}
 		if file != "" {
 			g, err := a.graph(file)
 			if err != nil {
 				return err
 			}
-			return explain(g)
+			return explain(g, learnt{})
 		}
 		return a.with(func(ctx context.Context, c *client.Client, args []string) error {
 			g, _, err := c.DAG(ctx, args[0])
@@ -123,7 +166,12 @@ measured is as a fleet's file says, or else assumed: see docs/data-passing.md.`,
 				}
 				described.Executors = fleetOf(members).Executors
 			}
-			return explain(g)
+			var known learnt
+			known.book, known.functions, err = c.Profiles(ctx, args[0])
+			if err != nil && !fault.Is(err, fault.Unsupported) { // a coordinator of an earlier release does not know
+				return err
+			}
+			return explain(g, known)
 		})(cmd, args)
 	}
 	f := cmd.Flags()
@@ -136,12 +184,12 @@ measured is as a fleet's file says, or else assumed: see docs/data-passing.md.`,
 	return cmd
 }
 
-func (a *app) explain(p planner.Problem, svg string) error {
+func (a *app) explain(p planner.Problem, basis *explainBasis, svg string) error {
 	r, err := planner.Solve(p)
 	if err != nil {
 		return err
 	}
-	v := explained(p, r)
+	v := explained(p, basis, r)
 	if svg != "" {
 		f, err := os.Create(svg)
 		if err != nil {
@@ -154,16 +202,16 @@ func (a *app) explain(p planner.Problem, svg string) error {
 	return a.printObject(v, v.people)
 }
 
-func explained(p planner.Problem, r *planner.Result) *explainView {
+func explained(p planner.Problem, basis *explainBasis, r *planner.Result) *explainView {
 	g := p.Graph
 	v := &explainView{
 		DAG: g.Name, Objective: p.Goal.String(), Exact: r.Exact, States: r.Reckoned, LatencyNs: int64(r.Best.Latency), Cost: r.Best.Cost,
-		Edges: []explainEdge{}, Runners: []explainPlan{},
+		Edges: []explainEdge{}, Runners: []explainPlan{}, Assumed: basis.assumed(p),
 	}
 	for i, n := range r.Best.Nodes {
 		x := explainNode{
 			Node: g.Nodes[i].Name, Function: g.Nodes[i].Function, Tasks: p.Work[i].Tasks, StartNs: int64(n.Start), FinishNs: int64(n.Finish),
-			Where: map[string]int{}, where: whereText(p, n.Share),
+			Where: map[string]int{}, where: whereText(p, n.Share), Runs: basis.Runs[i], From: basis.from(i),
 		}
 		for k, count := range n.Share {
 			if count > 0 {
@@ -229,9 +277,9 @@ func (v *explainView) people(w io.Writer) error {
 	}
 	var rows [][]string
 	for _, n := range v.Nodes {
-		rows = append(rows, []string{n.Node, n.Function, strconv.Itoa(n.Tasks), n.where, shortTime(n.StartNs), shortTime(n.FinishNs)})
+		rows = append(rows, []string{n.Node, n.Function, strconv.Itoa(n.Tasks), n.where, shortTime(n.StartNs), shortTime(n.FinishNs), n.basis()})
 	}
-	if err := printTable(w, []string{"NODE", "FUNCTION", "TASKS", "WHERE", "START", "FINISH"}, rows); err != nil {
+	if err := printTable(w, []string{"NODE", "FUNCTION", "TASKS", "WHERE", "START", "FINISH", "PREDICTED FROM"}, rows); err != nil {
 		return err
 	}
 	rows = nil
@@ -257,13 +305,30 @@ func (v *explainView) people(w io.Writer) error {
 	for _, x := range v.Runners {
 		rows = append(rows, []string{shortTime(x.LatencyNs), fmt.Sprintf("$%.3g", x.Cost), strings.Join(x.Differs, "; ")})
 	}
-	if rows == nil {
+	if rows != nil {
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+		if err := printTable(w, []string{"RUNNER-UP", "COST", "DIFFERS IN"}, rows); err != nil {
+			return err
+		}
+	}
+	if len(v.Assumed) == 0 {
 		return nil
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
+	_, err := fmt.Fprintf(w, "\nAssumed: %s.\n", strings.Join(v.Assumed, "; "))
+	return err
+}
+
+// basis says for people what a node's prediction rests on.
+func (n *explainNode) basis() string {
+	switch {
+	case n.From != "learnt":
+		return n.From
+	case n.Runs == 1:
+		return "1 run"
 	}
-	return printTable(w, []string{"RUNNER-UP", "COST", "DIFFERS IN"}, rows)
+	return strconv.Itoa(n.Runs) + " runs"
 }
 
 // shortTime is a time for people, to three digits.

@@ -12,11 +12,15 @@ import (
 
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/dag/planner"
+	"github.com/squall-faas/squall/executor/runtime"
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/forecast"
+	"github.com/squall-faas/squall/internal/profile"
 	"github.com/squall-faas/squall/internal/wire"
 )
 
-// fleetFile describes what a DAG would run on, and what its functions do. What is left out is as in defaultFleet.
+// fleetFile describes what a DAG would run on, and what its functions do. What is left out is as executors have
+// learnt it, or else as package forecast assumes.
 type fleetFile struct {
 	Executors []fleetExecutor           `yaml:"executors"`
 	Links     []fleetLink               `yaml:"links"` // the one without ends is for all pairs that no other names
@@ -89,16 +93,11 @@ func (a *amount) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// Defaults of what nobody has measured: 1 Gbit/s between nodes, and functions as short as most are.
-var (
-	defaultNIC      = amount(125_000_000)
-	defaultMemory   = amount(4_000_000_000)
-	defaultLink     = fleetLink{Bandwidth: 125_000_000, Latency: 300 * time.Microsecond}
-	defaultStore    = fleetStore{Write: 200_000_000, Read: 400_000_000, WriteLatency: 2 * time.Millisecond, ReadLatency: time.Millisecond}
-	defaultBus      = fleetBus{Bandwidth: 100_000_000, Latency: 200 * time.Microsecond, Most: 64 << 10}
-	defaultFunction = fleetFunction{Took: 2 * time.Millisecond, PerMB: 10 * time.Millisecond, Out: 100, Ratio: 0.5, Cold: 5 * time.Millisecond}
-	defaultInput    = fleetInput{Bytes: 1 << 20}
-)
+// learnt is what the executors of a cluster know. The zero learnt knows nothing.
+type learnt struct {
+	book      *profile.Book
+	functions []runtime.Spec // by node
+}
 
 func parseFleet(b []byte) (*fleetFile, error) {
 	d := yaml.NewDecoder(bytes.NewReader(b))
@@ -123,49 +122,50 @@ func fleetOf(members []wire.Member) *fleetFile {
 		if m.Suspect || h.Condition != wire.Up {
 			continue
 		}
-		e := fleetExecutor{Name: h.From.Name, Slots: max(h.Slots, 1)}
-		if waiting := h.Queued + max(0, h.Busy-h.Slots); waiting > 0 {
-			e.Backlog = time.Duration(h.Mean) * time.Duration(waiting) / time.Duration(e.Slots)
-		}
+		x := forecast.Executor(&h)
+		e := fleetExecutor{Name: x.Name, Host: x.Host, Slots: x.Slots, Backlog: x.Backlog}
 		f.Executors = append(f.Executors, e)
 	}
 	return f
 }
 
-// problem is what the planner is asked for a graph on this fleet.
-func (f *fleetFile) problem(g *dag.Graph) (planner.Problem, error) {
-	p := planner.Problem{Graph: g}
-	bad := func(format string, args ...any) (planner.Problem, error) {
-		return p, fault.New(fault.InvalidArgument, "the fleet: "+format, args...)
+// problem is what the planner is asked for a graph on this fleet, and what that rests on: the file first, then what was learnt.
+func (f *fleetFile) problem(g *dag.Graph, known learnt) (planner.Problem, *explainBasis, error) {
+	p, basis := planner.Problem{Graph: g}, &explainBasis{Runs: make([]int, len(g.Nodes)), Given: make([]bool, len(g.Nodes))}
+	bad := func(format string, args ...any) (planner.Problem, *explainBasis, error) {
+		return p, nil, fault.New(fault.InvalidArgument, "the fleet: "+format, args...)
 	}
 	find := func(name string) int {
 		return slices.IndexFunc(f.Executors, func(e fleetExecutor) bool { return e.Name == name })
 	}
+	var executors []planner.Executor
 	for i, e := range f.Executors {
 		if find(e.Name) != i {
 			return bad("two executors are called %q", e.Name)
 		}
-		nic := float64(cmp.Or(e.NIC, defaultNIC))
+		nic := float64(e.NIC)
 		x := planner.Executor{
 			Name: e.Name, Host: e.Host, Slots: cmp.Or(e.Slots, 1), Speed: e.Speed, Backlog: e.Backlog, Out: nic, In: nic,
-			Memory: float64(cmp.Or(e.Memory, defaultMemory)), Disk: float64(e.Disk), Warm: map[string]bool{}, Lacks: map[string]bool{},
+			Memory: float64(e.Memory), Disk: float64(e.Disk), Warm: map[string]bool{}, Lacks: map[string]bool{},
 		}
 		for _, n := range g.Nodes {
 			x.Warm[n.Function] = !slices.Contains(e.Cold, n.Function)
 			x.Lacks[n.Function] = slices.Contains(e.Lacks, n.Function)
 		}
-		p.Fleet.Executors = append(p.Fleet.Executors, x)
+		executors = append(executors, x)
 	}
-	all := defaultLink
+	p.Fleet, basis.Links = forecast.Fleet(known.book, executors)
 	for _, l := range f.Links {
 		if l.From == "" && l.To == "" {
-			all = l
+			for i := range executors {
+				for j := range executors {
+					if i != j {
+						p.Fleet.Links[i][j] = planner.Link{Bandwidth: float64(l.Bandwidth), Latency: l.Latency}
+					}
+				}
+			}
+			basis.Links = 0
 		}
-	}
-	for i := range f.Executors {
-		row := slices.Repeat([]planner.Link{{Bandwidth: float64(all.Bandwidth), Latency: all.Latency}}, len(f.Executors))
-		row[i] = planner.Link{Latency: 50 * time.Microsecond}
-		p.Fleet.Links = append(p.Fleet.Links, row)
 	}
 	for _, l := range f.Links {
 		if l.From == "" && l.To == "" {
@@ -177,15 +177,12 @@ func (f *fleetFile) problem(g *dag.Graph) (planner.Problem, error) {
 		}
 		p.Fleet.Links[from][to] = planner.Link{Bandwidth: float64(l.Bandwidth), Latency: l.Latency}
 	}
-	store, bus := defaultStore, defaultBus
-	if f.Store != nil {
-		store = *f.Store
+	if x := f.Store; x != nil {
+		p.Fleet.Store = planner.Store{Write: float64(x.Write), Read: float64(x.Read), WriteLatency: x.WriteLatency, ReadLatency: x.ReadLatency}
 	}
-	if f.Bus != nil {
-		bus = *f.Bus
+	if x := f.Bus; x != nil {
+		p.Fleet.Bus = planner.Bus{Bandwidth: float64(x.Bandwidth), Latency: x.Latency, Most: int64(x.Most)}
 	}
-	p.Fleet.Store = planner.Store{Write: float64(store.Write), Read: float64(store.Read), WriteLatency: store.WriteLatency, ReadLatency: store.ReadLatency}
-	p.Fleet.Bus = planner.Bus{Bandwidth: float64(bus.Bandwidth), Latency: bus.Latency, Most: int64(bus.Most)}
 	for name := range f.Inputs {
 		if !slices.Contains(g.Inputs, name) {
 			return bad("DAG %s has no input %q", g.Name, name)
@@ -194,7 +191,9 @@ func (f *fleetFile) problem(g *dag.Graph) (planner.Problem, error) {
 	for _, name := range g.Inputs {
 		in, ok := f.Inputs[name]
 		if !ok {
-			in = defaultInput
+			p.Inputs = append(p.Inputs, forecast.Input)
+			basis.Inputs = append(basis.Inputs, name)
+			continue
 		}
 		x := planner.Input{Bytes: int64(in.Bytes), Items: in.Items, Stored: in.Stored || len(in.Holders) > 0}
 		for _, h := range in.Holders {
@@ -206,20 +205,26 @@ func (f *fleetFile) problem(g *dag.Graph) (planner.Problem, error) {
 		p.Inputs = append(p.Inputs, x)
 	}
 	if err := f.patterns(g, &p); err != nil {
-		return p, err
+		return p, nil, err
 	}
 	work, err := planner.Predict(g, p.Inputs, func(node int, in int64) planner.Prediction {
-		x, ok := f.Functions[g.Nodes[node].Function]
-		if !ok {
-			x = defaultFunction
+		if x, ok := f.Functions[g.Nodes[node].Function]; ok {
+			basis.Given[node] = true
+			return planner.Prediction{
+				Out: int64(x.Out) + int64(x.Ratio*float64(in)), Items: x.Items, Cold: x.Cold,
+				Took: x.Took + time.Duration(float64(x.PerMB)*float64(in)/(1<<20)),
+			}
 		}
-		return planner.Prediction{
-			Out: int64(x.Out) + int64(x.Ratio*float64(in)), Items: x.Items, Cold: x.Cold,
-			Took: x.Took + time.Duration(float64(x.PerMB)*float64(in)/(1<<20)),
+		version := ""
+		if node < len(known.functions) {
+			version = known.functions[node].Version
 		}
+		x, runs := forecast.Call(known.book, version, in)
+		basis.Runs[node] = runs
+		return x
 	})
 	p.Work = work
-	return p, err
+	return p, basis, err
 }
 
 func (f *fleetFile) patterns(g *dag.Graph, p *planner.Problem) error {

@@ -11,6 +11,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/squall-faas/squall/client"
+	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/backbone"
+	"github.com/squall-faas/squall/internal/natsconn"
+	"github.com/squall-faas/squall/internal/profile"
+	"github.com/squall-faas/squall/internal/profile/archive"
 )
 
 var update = flag.Bool("update", false, "write the drawings that are held to be good anew")
@@ -113,4 +121,67 @@ func TestExplainRegistered(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	sh.fails(1, "unknown_dag", "dag", "explain", "nope")
+}
+
+// TestExplainLearnt: what executors have learnt is what is planned with; a fleet's file has the last word.
+func TestExplainLearnt(t *testing.T) {
+	sh := open(t)
+	sh.ok("dag", "put", sh.file("compose.yaml", composeFile))
+	type view struct {
+		Latency int64 `json:"latency_ns"`
+		Nodes   []struct {
+			Function, From string
+			Runs           int
+		}
+		Assumed []string
+	}
+	explain := func(args ...string) (v view) {
+		t.Helper()
+		sh.check(json.Unmarshal([]byte(sh.ok(append([]string{"dag", "explain", "compose", "-o", "json"}, args...)...)), &v))
+		return v
+	}
+	before := explain()
+	if n := before.Nodes; len(n) != 2 || n[0].From != "assumed" || n[1].From != "assumed" || len(before.Assumed) != 2 {
+		t.Errorf("nothing is known, and it says %+v", before)
+	}
+
+	ctx := t.Context()
+	b, err := backbone.Dial(ctx, backbone.Options{Namespace: "default", Conn: natsconn.Options{URL: sh.url, Name: "teacher"}})
+	sh.check(err)
+	defer b.Close()
+	c, err := client.Over(b, nil, nil)
+	sh.check(err)
+	defer c.Close()
+	_, functions, err := c.Profiles(ctx, "compose")
+	if err != nil || len(functions) != 2 || functions[0].Name != "increment" {
+		t.Fatalf("%+v, %v", functions, err)
+	}
+	var book profile.Book
+	for i := range int64(7) {
+		book.Function(functions[0].Version).Observe(profile.Run{At: i, In: 2, Out: 2, Took: 3 * time.Second})
+	}
+	book.Function("somebody else's").Observe(profile.Run{At: 1, Took: time.Hour})
+	sh.check(archive.Keep(ctx, b.System, "teacher", book.Encode()))
+	known, _, err := c.Profiles(ctx, "compose")
+	if err != nil || len(known.Versions()) != 1 {
+		t.Errorf("%v, %v", known.Versions(), err)
+	}
+
+	v := explain()
+	if n := v.Nodes; n[0].From != "learnt" || n[0].Runs != 7 || n[1].From != "assumed" {
+		t.Errorf("%+v", n)
+	}
+	if took := time.Duration(v.Latency); took < 3*time.Second || took > 4*time.Second || time.Duration(before.Latency) > time.Second {
+		t.Errorf("it would take %v, and %v before anything was known", took, time.Duration(before.Latency))
+	}
+	if out := sh.ok("dag", "explain", "compose"); !strings.Contains(out, "7 runs") || !strings.Contains(out, "Assumed: that a call of square on") || !strings.Contains(out, "that input x has") {
+		t.Errorf("%s", out)
+	}
+	v = explain("--fleet", sh.file("fleet.yaml", "functions: {increment: {took: 1ms}, square: {took: 1ms}}\ninputs: {x: {bytes: 2}}\n"))
+	if n := v.Nodes; n[0].From != "file" || n[1].From != "file" || time.Duration(v.Latency) > time.Second || len(v.Assumed) != 0 {
+		t.Errorf("%+v", v)
+	}
+	if _, _, err := c.Profiles(ctx, "nope"); !fault.Is(err, fault.UnknownDAG) {
+		t.Errorf("%v", err)
+	}
 }

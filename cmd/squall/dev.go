@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/squall-faas/squall"
 	"github.com/squall-faas/squall/fault"
@@ -28,6 +29,7 @@ type dev struct {
 	executors  int
 	slots      int
 	cache      byteSize
+	lend       lendSize
 	http       httpAPI
 	listening  listening
 }
@@ -50,6 +52,7 @@ registered and stored is there again at the next start. Ctrl-C finishes what is 
 	f.IntVar(&d.executors, "executors", 1, "how many")
 	f.IntVar(&d.slots, "slots", 0, "functions that an executor runs at once (default the number of cores)")
 	f.Var(&d.cache, "cache", "memory of each executor's cache (default 256MiB)")
+	f.Var(&d.lend, "lend", lendUsage)
 	d.listening.flag(f)
 	return cmd
 }
@@ -77,7 +80,9 @@ func (d *dev) run(ctx context.Context) (err error) {
 	defers = append(defers, func() error { server.Shutdown(); return nil })
 	c, err := cluster.Start(ctx, cluster.Config{
 		Namespace: d.set.Namespace, Server: server, Executors: d.executors, WasmCache: wasmCache(), Logger: log,
-		Executor: cluster.ExecutorConfig{Slots: d.slots, CacheBytes: int64(d.cache), Release: squall.Version},
+		Executor: cluster.ExecutorConfig{
+			Slots: d.slots, CacheBytes: int64(d.cache), Lend: cluster.Lend{Most: int64(d.lend)}, Release: squall.Version,
+		},
 	})
 	if err != nil {
 		return err
@@ -118,16 +123,21 @@ func (d *dev) announce(server *natsconn.Server, ln net.Listener) error {
 	})
 }
 
-// drain lets executors finish what is under way.
+// drain lets executors finish what is under way. All of them at once: what one lends is not worth moving to another that
+// leaves too.
 func drain(ctx context.Context, c *cluster.Cluster) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
+	var group errgroup.Group
 	for _, e := range c.Executors() {
-		if err := e.Drain(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
+		group.Go(func() error {
+			if err := e.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				return err
+			}
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
 // wasmCache is where compiled modules are kept; "" keeps them in memory.

@@ -23,6 +23,8 @@ type execution struct {
 	dataPort, announce string
 	slots              int
 	cache              byteSize
+	lend               lendSize
+	lendPort           string
 	drain              time.Duration
 	supervise          bool
 	monitor            monitor
@@ -51,6 +53,8 @@ a child process that is started again when it dies or does not answer.`,
 	f.StringVar(&r.name, "name", "", "unique in the namespace (default the host's name and a random part)")
 	f.IntVar(&r.slots, "slots", 0, "functions that run at once (default the number of cores, at least 2)")
 	f.Var(&r.cache, "cache", "memory of the cache (default 40 % of the container's limit, 256MiB where there is none)")
+	f.Var(&r.lend, "lend", lendUsage)
+	f.StringVar(&r.lendPort, "lend-port", "", "`host:port` at which lent memory is reached (default the data port's host, any port)")
 	f.StringVar(&r.wasm, "wasm-cache", "", "`directory` of compiled modules (default squall/wasm of the user's cache)")
 	f.StringVar(&r.dataPort, "data-port", "", "`host:port` at which executors of other hosts fetch large values (default the loopback, any port)")
 	f.StringVar(&r.announce, "announce", "", "`host:port` at which they reach it (default the data port, at this host's address on the way to NATS)")
@@ -78,7 +82,7 @@ func (r *execution) run(ctx context.Context) (err error) {
 	j, err := squall.Join(ctx, r.set.Server, squall.JoinConfig{
 		Name: r.name, Namespace: r.set.Namespace, Slots: r.slots, CacheBytes: int64(r.cache), WasmCache: r.wasm,
 		CredsFile: r.set.Creds, NKeyFile: r.set.NKey, User: r.set.User, Password: r.set.Password, Token: r.set.Token, Logger: log,
-		DataPort: r.dataPort, Announce: r.announce,
+		DataPort: r.dataPort, Announce: r.announce, LendBytes: int64(r.lend), LendPort: r.lendPort,
 	})
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func TestFaultsDocument(t *testing.T) {
 			}
 		}
 	}
-	if row != 41 {
+	if row != 54 {
 		t.Errorf("%d rows", row)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/squall-faas/squall/coordinator"
+	"github.com/squall-faas/squall/internal/advice"
 	"github.com/squall-faas/squall/internal/natsconn"
 )
 
@@ -26,7 +27,7 @@ func coordinatorMetrics(r prometheus.Registerer, co func() *coordinator.Coordina
 	gauge(r, "squall_coordinator_executors_up", "Executors that take work.", of(func(c *coordinator.Coordinator) int { _, n := c.Executors(); return n }))
 	gauge(r, "squall_coordinator_open_runs", "Runs that are open.", of((*coordinator.Coordinator).Open))
 	gauge(r, "squall_coordinator_waiting_calls", "Calls that wait for a free slot.", of((*coordinator.Coordinator).Waiting))
-	r.MustRegister(instanceMetrics(co))
+	r.MustRegister(instanceMetrics(co), adviceMetrics(co))
 }
 
 // instanceMetrics tell on how many executors each application runs.
@@ -44,6 +45,43 @@ func (co instanceMetrics) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(instancesDesc, prometheus.GaugeValue, float64(n), app)
 		}
 	}
+}
+
+// adviceMetrics tell what a coordinator's adviser has done.
+type adviceMetrics func() *coordinator.Coordinator
+
+var (
+	adviceAskedDesc    = prometheus.NewDesc("squall_coordinator_advice_asked_total", "Kinds of runs that were to be planned.", nil, nil)
+	adviceLeftDesc     = prometheus.NewDesc("squall_coordinator_advice_left_total", "Kinds of runs that were not planned because too many waited for it.", nil, nil)
+	adviceSolvedDesc   = prometheus.NewDesc("squall_coordinator_advice_solved_total", "What came of planning them.", []string{"verdict"}, nil)
+	advicePlanningDesc = prometheus.NewDesc("squall_coordinator_planning_seconds_total", "Time that planning took.", nil, nil)
+	adviceRunsDesc     = prometheus.NewDesc("squall_coordinator_advised_runs_total", "Runs placed with a plan at hand; followed is yes where every node was placed by it.", []string{"followed"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (adviceMetrics) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{adviceAskedDesc, adviceLeftDesc, adviceSolvedDesc, advicePlanningDesc, adviceRunsDesc} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (co adviceMetrics) Collect(out chan<- prometheus.Metric) {
+	var s coordinator.AdviceStats
+	if c := co(); c != nil {
+		s = c.Advice()
+	}
+	count := func(d *prometheus.Desc, n float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, n, labels...)
+	}
+	count(adviceAskedDesc, float64(s.Asked))
+	count(adviceLeftDesc, float64(s.Left))
+	for _, v := range advice.Verdicts {
+		count(adviceSolvedDesc, float64(s.Verdicts[v]), v.String())
+	}
+	count(advicePlanningDesc, s.Planning.Seconds())
+	count(adviceRunsDesc, float64(s.Followed), "yes")
+	count(adviceRunsDesc, float64(s.Looked-s.Followed), "no")
 }
 
 // natsMetrics are a NATS server's figures.

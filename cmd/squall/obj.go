@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -139,26 +140,30 @@ func (a *app) objList() *cobra.Command {
 			if len(args) > 0 {
 				prefix = args[0]
 			}
-			t := table{header: []string{"KEY", "SIZE", "CODE", "STORED", "WRITTEN"}}
+			var names []string
 			for cursor := ""; ; {
-				names, next, err := o.List(ctx, prefix, cursor, 1000)
+				page, next, err := o.List(ctx, prefix, cursor, 1000)
 				if err != nil {
 					return err
 				}
-				for _, name := range names {
-					i, err := o.Head(ctx, name)
-					if fault.Is(err, fault.NotFound) { // it went meanwhile
-						continue
-					}
-					if err != nil {
-						return err
-					}
-					t.add(i, keys{}.show(kvs.Key(i.Key)), strconv.FormatInt(i.Size, 10), i.Code.String(), strconv.FormatBool(i.Stored), i.Written.Format(time.RFC3339))
-				}
+				names = append(names, page...)
 				if cursor = next; cursor == "" {
-					return a.print(t)
+					break
 				}
 			}
+			slices.Sort(names)
+			t := table{header: []string{"KEY", "SIZE", "CODE", "STORED", "WRITTEN"}}
+			for _, name := range names {
+				i, err := o.Head(ctx, name)
+				if fault.Is(err, fault.NotFound) { // it went meanwhile
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				t.add(i, keys{}.show(kvs.Key(i.Key)), strconv.FormatInt(i.Size, 10), i.Code.String(), strconv.FormatBool(i.Stored), i.Written.Format(time.RFC3339))
+			}
+			return a.print(t)
 		}),
 	}
 }
@@ -196,7 +201,18 @@ func mayGo(s client.ObjectStat) string {
 	case s.Lenders < 0:
 		return "too few shards are left: it is a miss"
 	}
-	return fmt.Sprintf("any %d lenders, or any %d hosts, may go before it is a miss", s.Lenders, s.Hosts)
+	return fmt.Sprintf("%s and %s may go before it is a miss", anyOf(s.Lenders, "lender"), anyOf(s.Hosts, "host"))
+}
+
+// anyOf says that whichever n of some may go.
+func anyOf(n int, what string) string {
+	switch n {
+	case 0:
+		return "no " + what
+	case 1:
+		return "any " + what
+	}
+	return fmt.Sprintf("any %d %ss", n, what)
 }
 
 func (a *app) objRemove() *cobra.Command {

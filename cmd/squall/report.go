@@ -33,6 +33,9 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	}
 	a.say("squall: %s\n", e.Error())
 	hint := hints[e.Code]
+	if parent := cmd.Parent(); parent != nil && parent.Name() == "obj" && e.Code == fault.NotFound {
+		hint = "'squall obj ls' lists objects, 'squall obj stat KEY' shows what is left of one"
+	}
 	if !ours {
 		hint = fmt.Sprintf("see '%s --help'", cmd.CommandPath())
 	}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestObjects: what a new user does with objects, on one executor.
+func TestObjects(t *testing.T) {
+	sh := open(t)
+	text := strings.Repeat("0123456789", 100_000)
+	file := sh.file("in", text)
+	if out := sh.ok("obj", "put", "k", file); !strings.Contains(out, "1000000 bytes as 1+0, version 1") {
+		t.Fatal(out)
+	}
+	if sh.ok("obj", "get", "k") != text || sh.ok("obj", "get", "k", "--offset", "5", "--length", "3") != "567" {
+		t.Fatal("other bytes")
+	}
+	out := filepath.Join(sh.dir, "out")
+	sh.ok("obj", "get", "k", "--file", out)
+	if b, err := os.ReadFile(out); err != nil || string(b) != text {
+		t.Fatal("other bytes in the file", err)
+	}
+	sh.ok("obj", "put", "a", file, "--stored")
+	if list := sh.ok("obj", "ls"); !strings.Contains(list, "true") || strings.Index(list, "\na ") > strings.Index(list, "\nk ") {
+		t.Fatal(list)
+	}
+	if s := sh.ok("obj", "stat", "k"); !strings.Contains(s, "no lender and no host may go before it is a miss") || !strings.Contains(s, "whole") {
+		t.Fatal(s)
+	}
+	sh.ok("obj", "rm", "k", "a")
+	sh.fails(1, "'squall obj ls' lists objects", "obj", "get", "k")
+	if list := sh.ok("obj", "ls"); strings.Contains(list, "1+0") {
+		t.Fatal(list)
+	}
+}
+
+// TestAnyOf: what may go, in words.
+func TestAnyOf(t *testing.T) {
+	for n, want := range []string{"no lender", "any lender", "any 2 lenders"} {
+		if got := anyOf(n, "lender"); got != want {
+			t.Error(got)
+		}
+	}
+}
