@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -123,8 +124,12 @@ func takeUp(ctx context.Context, cfg nodeConfig, v *voice) (address string, end 
 	return "", nil, fault.New(fault.InvalidArgument, "no node has the role %q", cfg.Role)
 }
 
-// profile writes this process's CPU profile to a file until stop, and then what it has allocated to a file beside it.
+// profile writes this process's CPU profile to a file until stop, and then what it has allocated to a file beside it. It
+// makes their directory where there is none.
 func profile(file string) (stop func() error, err error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return nil, fault.New(fault.InvalidArgument, "directory of profiles: %w", err)
+	}
 	f, err := os.Create(file)
 	if err != nil {
 		return nil, fault.New(fault.InvalidArgument, "file of the CPU profile: %w", err)
