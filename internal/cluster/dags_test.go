@@ -331,7 +331,7 @@ func runRandomDAGs(t *testing.T, f dagFaults, count int, seed uint64) {
 		still := func() {}
 		if f.crash {
 			still = s.unreliable()
-			faults.Go(func() { r.crash(s, max(count/10, 3), stop) })
+			faults.Go(func() { r.crash(s, stop) })
 		}
 		began := time.Now()
 		for k := range dagCallers {
@@ -369,9 +369,9 @@ func runRandomDAGs(t *testing.T, f dagFaults, count int, seed uint64) {
 	})
 }
 
-// crash has executors die, one after another and most of them, and others join.
-func (r *dagRuns) crash(s *soaking, most int, stop chan struct{}) {
-	for s.crashes < most {
+// crash has executors die, one after another, and others join.
+func (r *dagRuns) crash(s *soaking, stop chan struct{}) {
+	for {
 		select {
 		case <-stop:
 			return

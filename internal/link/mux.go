@@ -1,7 +1,6 @@
 package link
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"strings"
@@ -20,10 +19,6 @@ const (
 	ackDelay = 10 * time.Millisecond
 	ackEvery = 256 // frames after which an acknowledgement does not wait for the delay
 	tickEach = 100 * time.Millisecond
-
-	connectedWait = 300 * time.Millisecond
-	connectedSoon = 50 * time.Millisecond
-	settleWait    = 2500 * time.Millisecond // longer than a client waits between two attempts to reconnect
 )
 
 // Config of a Mux.
@@ -351,17 +346,6 @@ func (m *Mux) gone(msg bus.Msg) {
 	}
 }
 
-// ping answers on the inbox's behalf, so that a node can be asked whether it lives without being given work.
-func (m *Mux) ping(msg bus.Msg) {
-	if msg.Reply == "" {
-		return
-	}
-	err := m.cfg.Bus.Publish(bus.Msg{Subject: msg.Reply, Data: wire.MustEncode(&wire.Ping{From: m.cfg.Self})})
-	if err != nil {
-		m.log.Debug("ping not answered", "err", err)
-	}
-}
-
 func (m *Mux) lose(p wire.Peer) {
 	m.mu.Lock()
 	had := m.forgetLocked(p)
@@ -369,39 +353,6 @@ func (m *Mux) lose(p wire.Peer) {
 	if had && m.cfg.Lost != nil {
 		m.cfg.Lost(p)
 	}
-}
-
-// Connected reports whether this node reaches itself over the bus, and quickly: one that does not is in no position to
-// say that others are gone, for a while after too. It takes up to a fraction of a second.
-func (m *Mux) Connected() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), connectedWait)
-	defer cancel()
-	began := time.Now()
-	_, err := m.cfg.Bus.Request(ctx, m.cfg.Subjects.Ping(m.cfg.Self.Name), wire.MustEncode(&wire.Ping{From: m.cfg.Self}))
-	now := time.Now()
-	if err != nil || now.Sub(began) > connectedSoon { // a late answer waited for the connection to come back
-		m.excuse(now)
-		return false
-	}
-	return true
-}
-
-// excuse begins the wait for every peer anew: this node was cut off.
-func (m *Mux) excuse(now time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.settled = now.Add(settleWait)
-	for _, l := range m.links {
-		l.out.since, l.out.noReply = now, time.Time{}
-	}
-}
-
-// Settled reports whether the connection has stood for long enough that others, who lost theirs at the same moment,
-// are back too. Until then "no responders" says nothing.
-func (m *Mux) Settled() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return !time.Now().Before(m.settled)
 }
 
 // ticks sends again what was lost and finds peers that are.

@@ -210,6 +210,28 @@ func TestBlackHole(t *testing.T) {
 	})
 }
 
+// TestLostQuestion loses what a node asks itself before it says that another is gone: one lost message is not a lost
+// connection, and three are.
+func TestLostQuestion(t *testing.T) {
+	for _, c := range []struct {
+		lasts time.Duration
+		lost  int
+	}{{500 * time.Millisecond, 1}, {1500 * time.Millisecond, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			net := network(t, bus.Options{})
+			a, b := join(t, net, "a", 1), join(t, net, "b", 2)
+			net.Isolate("b")
+			a.send(t, b.Peer, 1, 1)
+			time.Sleep(3900 * time.Millisecond)
+			stop := net.Inject(bus.Rule{Subject: wire.In("test").Ping("a"), Drop: 1})
+			time.Sleep(c.lasts)
+			stop()
+			time.Sleep(time.Second)
+			a.expectLost(t, []wire.Peer{b.Peer}[:c.lost]...)
+		})
+	}
+}
+
 // TestAnotherLife has a node come back under its name: its earlier life is lost, once, and gets nothing any more.
 func TestAnotherLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
