@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/squall-faas/squall/cache/coded/layout"
 	"github.com/squall-faas/squall/cache/coded/placement"
 	"github.com/squall-faas/squall/internal/wire"
 )
@@ -28,6 +29,7 @@ type fleet struct {
 	mu      sync.Mutex // guards what follows
 	members map[string]*member
 	gone    map[string]time.Time // ids that left, for a while: a late message does not bring them back
+	bursts  layout.Bursts
 }
 
 type member struct {
@@ -104,8 +106,23 @@ func (f *fleet) asked(id string, answered bool, now time.Time) (dead bool) {
 		m.suspect, m.dead, m.heard = false, false, now
 		return false
 	}
+	there := 0
+	for _, m := range f.members {
+		if !m.dead {
+			there++
+		}
+	}
 	m.dead = true
+	f.bursts.Lost(now, m.Host, there)
 	return true
+}
+
+// shape is what the choice of a code looks at.
+func (f *fleet) shape(now time.Time) layout.Fleet {
+	takers := f.takers(now)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return layout.Fleet{Lenders: len(takers), Hosts: placement.Hosts(takers), Bursts: f.bursts.Rates(now, len(takers))}
 }
 
 // due is when sweep may have something to do; zero where nobody is there.

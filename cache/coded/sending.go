@@ -99,7 +99,7 @@ func (s *sending) move(p *putting) bool {
 	return true
 }
 
-// send encodes a stripe and hands its shards to the columns. data is its bytes of the object, whose memory may be longer;
+// send hands a stripe's shards to the columns: those of data at once, the parity when it is computed. data is its bytes of the object, whose memory may be longer;
 // free is called once nothing needs it any more.
 func (p *putting) send(x layout.Stripe, data []byte, free func()) error {
 	t := p.tier
@@ -153,23 +153,33 @@ func (p *putting) send(x layout.Stripe, data []byte, free func()) error {
 			clear(shards[c][size:])
 		}
 	}
-	if x.Data > 1 {
-		began := time.Now()
-		err = t.coders.encode(x, shards)
-		t.stats.coding.Add(int64(time.Since(began)))
-	}
 	q.shards = make([][]byte, x.Width())
 	for c, b := range shards {
 		q.shards[c] = b[:x.Stored(c)]
 	}
-	for _, s := range p.columns {
+	err = p.hand(q, p.columns[:x.Data]) // they leave while the parity is computed
+	if x.Data > 1 && err == nil {
+		began := time.Now()
+		err = t.coders.encode(x, shards)
+		t.stats.coding.Add(int64(time.Since(began)))
+	}
+	if err != nil {
+		for range p.columns[x.Data:] {
+			q.done()
+		}
+		return err
+	}
+	return p.hand(q, p.columns[x.Data:])
+}
+
+// hand gives a parcel to its columns.
+func (p *putting) hand(q *parcel, to []*sending) (err error) {
+	for _, s := range to {
 		select {
 		case s.in <- q:
 		case <-p.ctx.Done():
 			q.done()
-			if err == nil {
-				err = fault.From(context.Cause(p.ctx))
-			}
+			err = fault.From(context.Cause(p.ctx))
 		}
 	}
 	return err

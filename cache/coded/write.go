@@ -133,8 +133,7 @@ func (p *putting) code(size int64) layout.Code {
 	if !p.opts.Code.IsZero() {
 		return p.opts.Code
 	}
-	takers := p.tier.fleet.takers(time.Now())
-	return layout.Choose(size, layout.Fleet{Lenders: len(takers), Hosts: placement.Hosts(takers)})
+	return layout.Choose(size, p.tier.fleet.shape(time.Now()))
 }
 
 // bytes sends an object that is in memory.

@@ -105,7 +105,7 @@ func (r *codedRun) live(ctx context.Context, seed uint64) (err error) {
 		Requests: liveGets * 3600, Code: layout.Code{Data: 4, Parity: 2},
 	}
 	p := reclaim.Squall(liveRate)
-	p.Notice = liveBeat + liveBeat/2
+	p.Notice, p.Adapts = liveBeat+liveBeat/2, false
 	sim := reclaim.Simulate(m, p, seed)
 	for _, x := range []struct {
 		name string

@@ -26,8 +26,10 @@ func (r *codedRun) simulate(seed uint64) {
 			row(caseAvailability, p.Name, "%", 100*got.Availability(), got.Gets)
 			row(caseAvailability, p.Name+", lost", "objects/h", float64(got.Lost)/m.Span.Hours(), got.Lost)
 			switch p.Name {
-			case "repair":
+			case "Squall":
 				r.report.Ratios["availability_paper"] = got.Availability()
+			case "repair":
+				r.report.Ratios["availability_paper_10_2"] = got.Availability()
 			case "repair and delta-sync":
 				r.report.Ratios["availability_paper_with_standbys"] = got.Availability()
 			}
@@ -39,7 +41,7 @@ func (r *codedRun) simulate(seed uint64) {
 			m, p := m, reclaim.Squall(reclaim.EachRepairs*float64(m.Lenders))
 			x.change(&m, &p)
 			got := reclaim.Simulate(m, p, seed)
-			row(caseAvailability, "repair, "+x.name, "%", 100*got.Availability(), got.Gets)
+			row(caseAvailability, p.Name+", "+x.name, "%", 100*got.Availability(), got.Gets)
 			r.progress.Step(1)
 		}
 	}
@@ -71,6 +73,6 @@ var sensitivity = []struct {
 	{"10 times the bandwidth", func(_ *reclaim.Model, p *reclaim.Policy) { p.Repair *= 10 }},
 	{"noticed after a minute", func(_ *reclaim.Model, p *reclaim.Policy) { p.Notice = time.Minute }},
 	{"not spread over hosts", func(_ *reclaim.Model, p *reclaim.Policy) { p.Spread = false }},
-	{"10+4", func(m *reclaim.Model, _ *reclaim.Policy) { m.Code.Parity = 4 }},
-	{"10+1", func(m *reclaim.Model, _ *reclaim.Policy) { m.Code.Parity = 1 }},
+	{"always 10+4", func(m *reclaim.Model, p *reclaim.Policy) { m.Code.Parity, p.Adapts = 4, false }},
+	{"always 10+1", func(m *reclaim.Model, p *reclaim.Policy) { m.Code.Parity, p.Adapts = 1, false }},
 }

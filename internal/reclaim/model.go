@@ -65,8 +65,11 @@ type Policy struct {
 	// the columns it held are rebuilt, the most endangered object first; 0 rebuilds nothing.
 	Notice time.Duration
 	Repair float64
-	// Spread places columns over hosts, at most Code.Parity on one.
+	// Spread places columns over hosts, at most as many as the code's parity on one.
 	Spread bool
+	// Adapts cuts each object by the code that Squall chooses for its size, the fleet, and the bursts seen so far, in place
+	// of the model's.
+	Adapts bool
 }
 
 // Result of a simulation.
@@ -106,20 +109,22 @@ func Paper() Model {
 // (§5.1), and a sixth of a Keeper's default.
 const EachRepairs = 20e6
 
-// Policies are those that are compared: InfiniCache's, in its steps, and ours.
+// Policies are those that are compared: InfiniCache's, in its steps; repair, with standbys and without them, of the model's
+// code; and ours.
 func Policies(m Model) []Policy {
 	rate := EachRepairs * float64(m.Lenders)
 	return []Policy{
 		{Name: "none", ReadRepair: true},
 		{Name: "warm-up", Warm: true, ReadRepair: true},
 		{Name: "delta-sync", Warm: true, ReadRepair: true, Sync: 5 * time.Minute},
-		Squall(rate),
+		{Name: "repair", Warm: true, Notice: 750 * time.Millisecond, Repair: rate, Spread: true},
 		{Name: "repair and delta-sync", Warm: true, Sync: 5 * time.Minute, SafeStandby: true, Notice: 750 * time.Millisecond, Repair: rate, Spread: true},
+		Squall(rate),
 	}
 }
 
 // Squall is our policy, with so many bytes a second for repairs: heartbeats of 500 ms, of which a missing one is noticed
-// half an interval late.
+// half an interval late, and a code that follows the fleet.
 func Squall(rate float64) Policy {
-	return Policy{Name: "repair", Warm: true, Notice: 750 * time.Millisecond, Repair: rate, Spread: true}
+	return Policy{Name: "Squall", Warm: true, Notice: 750 * time.Millisecond, Repair: rate, Spread: true, Adapts: true}
 }

@@ -93,6 +93,18 @@ func TestWholeHost(t *testing.T) {
 	}
 }
 
+// TestAdapts: where bursts take more columns than the paper's code has parity, more of it keeps what repair cannot.
+func TestAdapts(t *testing.T) {
+	m := small()
+	m.Lenders, m.Hosts, m.Burst, m.BurstMost, m.Code = 100, 50, 0.05, 20, layout.Code{Data: 10, Parity: 2}
+	fixed := Squall(50e6)
+	fixed.Adapts = false
+	a, b := Simulate(m, fixed, 1), Simulate(m, Squall(50e6), 1)
+	if a.Lost == 0 || b.Lost > a.Lost/10 {
+		t.Errorf("as given %+v, as chosen %+v", a, b)
+	}
+}
+
 // TestSane: whatever the model, hits are no more than gets, and what is never repaired is never moved.
 func TestSane(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

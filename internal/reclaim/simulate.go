@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/squall-faas/squall/cache/coded/layout"
 	"github.com/squall-faas/squall/cache/coded/upkeep"
 )
 
@@ -19,6 +20,7 @@ func Simulate(m Model, p Policy, seed uint64) Result {
 	}
 	s.zipf = cumulative(m.Objects, m.Popular)
 	s.bursts = cumulative(m.BurstMost, m.BurstExponent)
+	s.seen.Watch(s.time())
 	s.schedule()
 	for len(s.events) > 0 {
 		e := heap.Pop(&s.events).(event)
@@ -44,11 +46,13 @@ type simulation struct {
 	bursts  []float64
 	queue   upkeep.Queue
 	busy    bool // a repair is under way
+	seen    layout.Bursts
 	result  Result
 }
 
 type object struct {
 	columns []int // lenders; -1 where the column is lost; nil where the object is not there
+	code    layout.Code
 	version int
 }
 
@@ -175,7 +179,7 @@ func (s *simulation) get(i int) {
 	}
 	s.result.Gets++
 	missing := count(o.columns)
-	if missing > s.Code.Parity {
+	if missing > o.code.Parity {
 		s.put(i)
 		return
 	}
@@ -202,9 +206,21 @@ func (s *simulation) put(i int) {
 		}
 	}
 	o.version++
-	o.columns = slices.Repeat([]int{-1}, s.Code.Width())
+	o.code = s.code()
+	o.columns = slices.Repeat([]int{-1}, o.code.Width())
 	s.fill(i)
 }
+
+// code is what the next object is cut by.
+func (s *simulation) code() layout.Code {
+	if !s.Adapts {
+		return s.Code
+	}
+	return layout.Choose(s.Bytes, layout.Fleet{Lenders: s.Lenders, Hosts: s.Hosts, Bursts: s.seen.Rates(s.time(), s.Lenders)})
+}
+
+// time is the simulation's, for what knows dates.
+func (s *simulation) time() time.Time { return time.Unix(0, 0).Add(s.now) }
 
 // fill gives each column that has no lender one.
 func (s *simulation) fill(i int) {
@@ -217,7 +233,7 @@ func (s *simulation) fill(i int) {
 			hosts[s.lenders[l].host]++
 		}
 	}
-	most := max(s.Code.Parity, 1)
+	most := max(o.code.Parity, 1)
 	for c := range o.columns {
 		if o.columns[c] >= 0 {
 			continue
@@ -253,14 +269,16 @@ func (s *simulation) sync(i int) {
 		for h := range l.holds {
 			l.standby[h] = true
 		}
-		s.result.Moved += float64(len(l.holds)) * s.column()
+		for h := range l.holds {
+			s.result.Moved += s.column(h.object)
+		}
 		l.fresh = nil
 		return
 	}
 	for _, h := range l.fresh {
 		if _, still := l.holds[h]; still && !l.standby[h] {
 			l.standby[h] = true
-			s.result.Moved += s.column()
+			s.result.Moved += s.column(h.object)
 		}
 	}
 	l.fresh = nil
@@ -271,7 +289,9 @@ func (l *lender) forget(h hold) {
 	delete(l.standby, h)
 }
 
-func (s *simulation) column() float64 { return float64(s.Bytes) / float64(s.Code.Data) }
+func (s *simulation) column(object int) float64 {
+	return float64(s.Bytes) / float64(s.objects[object].code.Data)
+}
 
 // loseStandby takes a standby's memory.
 func (s *simulation) loseStandby(i int) {
@@ -283,7 +303,7 @@ func (s *simulation) loseStandby(i int) {
 func (s *simulation) reclaim(i int) {
 	l := &s.lenders[i]
 	s.result.Reclaims++
-	standby := l.standby
+	host, standby := strconv.Itoa(l.host), l.standby
 	l.standby = nil
 	kept := map[hold]time.Duration{}
 	lost := make([]hold, 0, len(l.holds))
@@ -304,14 +324,15 @@ func (s *simulation) reclaim(i int) {
 	for _, h := range lost {
 		o := &s.objects[h.object]
 		o.columns[h.column] = -1
-		if count(o.columns) == s.Code.Parity+1 {
+		if count(o.columns) == o.code.Parity+1 {
 			s.result.Lost++
 		}
 	}
-	if s.Repair <= 0 || len(lost) == 0 {
+	if s.Repair <= 0 {
 		return
 	}
 	s.after(s.Notice, func() {
+		s.seen.Lost(s.time(), host, s.Lenders)
 		for _, h := range lost {
 			s.endangered(h.object)
 		}
@@ -322,7 +343,7 @@ func (s *simulation) reclaim(i int) {
 func (s *simulation) endangered(i int) {
 	if o := &s.objects[i]; o.columns != nil {
 		s.queue.Put(upkeep.Endangered{
-			Key: strconv.Itoa(i), Lost: count(o.columns), Parity: s.Code.Parity, Bytes: s.Bytes, Since: time.Unix(0, int64(s.now)),
+			Key: strconv.Itoa(i), Lost: count(o.columns), Parity: o.code.Parity, Bytes: s.Bytes, Since: s.time(),
 		})
 	}
 }
@@ -337,14 +358,14 @@ func (s *simulation) work() {
 		return
 	}
 	i, _ := strconv.Atoi(e.Key)
-	moved := float64(s.Bytes) + float64(e.Lost)*s.column()
+	moved := float64(s.Bytes) + float64(e.Lost)*s.column(i)
 	version := s.objects[i].version
 	s.busy = true
 	s.after(time.Duration(moved/s.Repair*float64(time.Second)), func() {
 		s.busy = false
 		s.result.Moved += moved
 		o := &s.objects[i]
-		if missing := count(o.columns); o.version == version && missing > 0 && missing <= s.Code.Parity {
+		if missing := count(o.columns); o.version == version && missing > 0 && missing <= o.code.Parity {
 			s.result.Repaired += missing
 			s.fill(i)
 		}

@@ -146,7 +146,10 @@ func TestChoose(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(0, 100).Draw(t, "lenders")
 		hosts := rapid.IntRange(1, max(n, 1)).Draw(t, "hosts")
-		c := Choose(sizes().Draw(t, "size"), Fleet{Lenders: n, Hosts: hosts})
+		bursts := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Burst {
+			return Burst{rapid.IntRange(0, 100).Draw(t, "lenders"), rapid.Float64Range(0, 10).Draw(t, "hourly")}
+		})).Draw(t, "bursts")
+		c := Choose(sizes().Draw(t, "size"), Fleet{Lenders: n, Hosts: hosts, Bursts: bursts})
 		if c.Check() != nil || c.Width() > max(n, 1) || n > 1 && c.Parity == 0 {
 			t.Fatal(c)
 		}
