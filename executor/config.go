@@ -81,6 +81,8 @@ type Profiler interface {
 	// Ran is told of a run that succeeded: the bytes of its arguments, with references resolved and streams as far as they were
 	// read, and of its result, and how long it took without waiting for a slot or for a stream's next item.
 	Ran(version string, in, out int64, took time.Duration)
+	// Loaded is told how long it took to make a function ready that this node did not have: to fetch its code, and to compile it.
+	Loaded(version string, took time.Duration)
 }
 
 func (c *Config) validate() error {

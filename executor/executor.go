@@ -64,7 +64,7 @@ func New(cfg Config) (*Executor, error) {
 	}
 	e := &Executor{
 		cfg: cfg, log: cfg.Logger.With("executor", cfg.Name), subjects: wire.In(cfg.Namespace),
-		slots: newSlots(cfg.Slots, cfg.MaxQueue), library: newLibrary(cfg.System, runtimes),
+		slots: newSlots(cfg.Slots, cfg.MaxQueue), library: newLibrary(cfg.System, runtimes, cfg.Profiler),
 		replies: newReplies(), limits: newFunctionLimits(),
 		beat: make(chan struct{}, 1), stop: make(chan struct{}),
 		self: wire.Peer{Name: cfg.Name, Incarnation: uint64(time.Now().UnixNano())},

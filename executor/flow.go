@@ -184,6 +184,9 @@ func (a *activity) launch(source dag.Source, node int, f *flow) {
 	at := now
 	if predict := a.e.cfg.Launch; predict != nil {
 		if run, startup, work, ok := predict(a.spec.functions[producer].Version, a.spec.functions[node].Version, f.in); ok {
+			if a.e.library.has(a.spec.functions[node]) {
+				startup = 0
+			}
 			at = dag.LaunchAt(now, f.began.Add(run), startup, work)
 		}
 	}

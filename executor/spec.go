@@ -51,12 +51,16 @@ type library struct {
 	specs    *lru.Cache[string, *spec]
 	loaded   *lru.Cache[loadKey, runtime.Callable]
 	flight   singleflight.Group
+	observed func(version string, took time.Duration) // of functions that were loaded
 
 	retiring sync.WaitGroup
 }
 
-func newLibrary(system kvs.Store, runtimes []runtime.Runtime) *library {
-	l := &library{system: system, runtimes: map[runtime.Kind]runtime.Runtime{}}
+func newLibrary(system kvs.Store, runtimes []runtime.Runtime, to Profiler) *library {
+	l := &library{system: system, runtimes: map[runtime.Kind]runtime.Runtime{}, observed: func(string, time.Duration) {}}
+	if to != nil {
+		l.observed = to.Loaded
+	}
 	for _, r := range runtimes {
 		l.runtimes[r.Kind()] = r
 	}
@@ -133,6 +137,7 @@ func (l *library) callable(ctx context.Context, f runtime.Spec) (runtime.Callabl
 		if r == nil {
 			return nil, fault.New(fault.NoExecutor, "this executor has no %s runtime", f.Kind)
 		}
+		began := time.Now()
 		var code []byte
 		if f.Kind != runtime.Native {
 			e, err := l.system.Get(ctx, kvs.Key(wire.CodeKey(f.Version)))
@@ -146,6 +151,7 @@ func (l *library) callable(ctx context.Context, f runtime.Spec) (runtime.Callabl
 		c, err := r.Load(ctx, f, code)
 		if err == nil {
 			l.loaded.Add(keyOf(f), c)
+			l.observed(f.Version, time.Since(began))
 		}
 		return c, err
 	})

@@ -62,6 +62,12 @@ func (p *profiles) Ran(version string, in, out int64, took time.Duration) {
 	p.observe(func(b *profile.Book) { b.Function(version).Observe(r) })
 }
 
+// Loaded implements executor.Profiler.
+func (p *profiles) Loaded(version string, took time.Duration) {
+	c := profile.ColdStart{At: time.Now().UnixMicro(), Took: took}
+	p.observe(func(b *profile.Book) { b.Function(version).ObserveCold(c) })
+}
+
 // transferred is offload.Config.Observed.
 func (p *profiles) transferred(from string, bytes int64, took time.Duration) {
 	t := profile.Transfer{At: time.Now().UnixMicro(), Bytes: bytes, Took: took}
@@ -86,8 +92,8 @@ func (p *profiles) late(version string, in int64, quantile float64) (time.Durati
 	return f.Slow(in, quantile)
 }
 
-// launch is executor.Config.Launch. What a consumer takes before it reads is its cold start, where one was seen; what it waits
-// for items is in no profile.
+// launch is executor.Config.Launch. What a consumer takes before it reads is its cold start, as far as one was seen; what it
+// waits for items is in no profile.
 func (p *profiles) launch(producer, consumer string, in int64) (run, startup, work time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
