@@ -125,30 +125,12 @@ func (l *Cachelet) prewarm() {
 
 // warm reads some keys that are not held.
 func (l *Cachelet) warm(ctx context.Context, keys []reuse.Key) error {
-	c := l.c
-	visits := make([]visit, 0, len(keys))
 	names := make([]kvs.Key, 0, len(keys))
 	for _, k := range keys {
-		key := kvs.Key(k.Name)
-		if key.Check() == nil && !c.Contains(key) {
-			visits, names = append(visits, c.visit(key)), append(names, key)
+		if key := kvs.Key(k.Name); key.Check() == nil && !l.c.Contains(key) {
+			names = append(names, key)
 		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
-	entries, err := c.store.GetMany(ctx, names)
-	for i := range visits {
-		if err != nil {
-			visits[i].end()
-			continue
-		}
-		visits[i].s.reads.Add(1)
-		if it, err := visits[i].item(entries[i]); err != nil {
-			visits[i].end() // whoever Gets it is told
-		} else {
-			visits[i].brought(it, l)
-		}
-	}
+	_, err := l.readMany(ctx, names)
 	return err
 }

@@ -103,6 +103,26 @@ func (s *Session) Get(ctx context.Context, key kvs.Key) (value.Value, error) {
 	return v.Value, nil
 }
 
+// GetMany is Get of several keys, in their order. What this node does not have it reads together, before. Values stand by their
+// keys' places; null where there is none.
+func (s *Session) GetMany(ctx context.Context, keys []kvs.Key) ([]value.Value, error) {
+	out := make([]value.Value, len(keys))
+	if s.cfg.Level != kvs.Strong { // for which what is here is not good enough
+		got, err := s.l.GetMany(ctx, keys)
+		if s.plain || err != nil {
+			return got, err
+		}
+	}
+	for i, key := range keys {
+		v, err := s.Get(ctx, key)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return nil, err
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
 // Version is Get with all that is known of what was read.
 func (s *Session) Version(ctx context.Context, key kvs.Key) (*version.Version, error) {
 	var it *item

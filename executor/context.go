@@ -93,6 +93,15 @@ func (i *invocation) GetValue(key string) (value.Value, error) {
 	return i.session.Get(i, kvs.Key(key))
 }
 
+// GetValues reads several keys through the node's cache.
+func (i *invocation) GetValues(keys []string) ([]value.Value, error) {
+	names := make([]kvs.Key, len(keys))
+	for j, key := range keys {
+		names[j] = kvs.Key(key)
+	}
+	return i.session.GetMany(i, names)
+}
+
 // SiblingValues reads all concurrent values.
 func (i *invocation) SiblingValues(key string) ([]value.Value, error) {
 	return i.session.Siblings(i, kvs.Key(key))

@@ -32,6 +32,7 @@ const (
 	opAddress  = 13
 	opSend     = 14
 	opRecv     = 15
+	opGetMany  = 16
 )
 
 //go:wasmimport squall host_call
@@ -145,6 +146,22 @@ func (c *guestContext) GetValue(key string) (value.Value, error) {
 		return value.Value{}, err
 	}
 	return value.Parse(b)
+}
+
+func (c *guestContext) GetValues(keys []string) ([]value.Value, error) {
+	b := appendU32(nil, uint32(len(keys)))
+	for _, key := range keys {
+		b = appendText(b, key)
+	}
+	b, err := c.ask(opGetMany, b)
+	if err != nil {
+		return nil, err
+	}
+	vs, err := parseValues(b)
+	if err == nil && len(vs) != len(keys) {
+		err = errBadReply
+	}
+	return vs, err
 }
 
 func (c *guestContext) SiblingValues(key string) ([]value.Value, error) {

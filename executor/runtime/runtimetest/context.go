@@ -74,6 +74,19 @@ func (c *Context) GetValue(key string) (value.Value, error) {
 	return vs[0], nil
 }
 
+// GetValues implements fn.Context.
+func (c *Context) GetValues(keys []string) ([]value.Value, error) {
+	out := make([]value.Value, len(keys))
+	for i, key := range keys {
+		v, err := c.GetValue(key)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return nil, err
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
 // SiblingValues implements fn.Context.
 func (c *Context) SiblingValues(key string) ([]value.Value, error) {
 	c.mu.Lock()

@@ -2,6 +2,7 @@ package runtimetest
 
 import (
 	"context"
+	"maps"
 	"reflect"
 	"sync"
 	"testing"
@@ -51,6 +52,30 @@ func testSiblings(t *testing.T, h Harness) {
 	}
 	c.Concurrent("k", value.MustOf("text"))
 	wantFault(t, h, f, c, fault.WrongType, "k")
+}
+
+// testGetMany: what is there comes, what is not is left out, and the same key may be asked for twice.
+func testGetMany(t *testing.T, h Harness) {
+	f := h.Load(t, "getmany", runtime.Limits{})
+	c := within(t, time.Minute)
+	for key, x := range map[string]any{"a": 1, "b": 2, "text": "x"} {
+		if err := c.PutValue(key, value.MustOf(x), fn.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, keys := range [][]string{{}, {"none"}, {"b"}, {"a", "none", "b", "a"}} {
+		want := map[string]int{}
+		for _, key := range keys {
+			if x := map[string]int{"a": 1, "b": 2}[key]; x != 0 {
+				want[key] = x
+			}
+		}
+		got, err := value.As[map[string]int](call(t, f, c, keys))
+		if err != nil || !maps.Equal(got, want) {
+			t.Errorf("%v gives %v, %v; want %v", keys, got, err, want)
+		}
+	}
+	wantFault(t, h, f, c, fault.WrongType, []string{"a", "text"})
 }
 
 func testPutWith(t *testing.T, h Harness) {

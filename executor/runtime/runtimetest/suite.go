@@ -35,6 +35,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("Context", func(t *testing.T) { testContext(t, h) })
 	t.Run("ContextFaults", func(t *testing.T) { testContextFaults(t, h) })
 	t.Run("Updates", func(t *testing.T) { testUpdates(t, h) })
+	t.Run("GetMany", func(t *testing.T) { testGetMany(t, h) })
 	t.Run("Siblings", func(t *testing.T) { testSiblings(t, h) })
 	t.Run("PutWith", func(t *testing.T) { testPutWith(t, h) })
 	t.Run("Messages", func(t *testing.T) { testMessages(t, h) })

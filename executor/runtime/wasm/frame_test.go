@@ -122,6 +122,7 @@ func FuzzOperate(f *testing.F) {
 	f.Add(uint32(opUpdate), updateFrame(f, "k", lattice.Op{Kind: lattice.Add, Arg: value.MustOf(-3)}))
 	f.Add(uint32(opUpdate), updateFrame(f, "k", lattice.Op{Kind: lattice.RemoveField, Field: "f"}))
 	f.Add(uint32(opSiblings), []byte("k"))
+	f.Add(uint32(opGetMany), appendText(appendText([]byte{2, 0, 0, 0}, "k"), "l"))
 	f.Add(uint32(opAddress), []byte(nil))
 	f.Add(uint32(opSend), append(appendText(nil, "e1.0"), 0))
 	f.Add(uint32(opRecv), []byte("more than nothing"))

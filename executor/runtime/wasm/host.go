@@ -40,6 +40,7 @@ const (
 	opAddress  = 13
 	opSend     = 14
 	opRecv     = 15
+	opGetMany  = 16
 )
 
 // invocation is what an instance runs for, and the context that wazero hands to the host functions.
@@ -151,6 +152,16 @@ func (inv *invocation) operate(op uint32, request []byte) error {
 			return err
 		}
 		return inv.reply(v)
+	case opGetMany:
+		keys, ok := parseTexts(request)
+		if !ok {
+			return errBadFrame
+		}
+		vs, err := inv.GetValues(keys)
+		if err != nil {
+			return err
+		}
+		return inv.replyList(vs)
 	case opSiblings:
 		vs, err := inv.SiblingValues(string(request))
 		if err != nil {

@@ -179,15 +179,43 @@ func Do(c fn.Context, call []byte) ([]byte, error) {
 	e := &effects{c: c, w: w, setup: s}
 	var out []byte
 	var op ycsb.Op
+	var reads []int64 // records of operations one after the other that only read: the node gets what it lacks of them together
+	first := 0        // the operation that reads the first of them
+	readAll := func() {
+		if len(reads) == 0 {
+			return
+		}
+		keys, vs, err := e.get(reads)
+		for i := range reads {
+			e.missing, e.damaged = 0, 0
+			failed := err
+			if err == nil {
+				failed = e.look(keys[i], vs[i])
+			}
+			if failed != nil || e.missing+e.damaged > 0 {
+				out = appendOutcome(out, first+i, e.missing, e.damaged, failed)
+			}
+		}
+		reads = reads[:0]
+	}
 	for n := 0; len(r.b) > 0; n++ {
 		if r.op(&op); r.bad {
 			return nil, errCall()
 		}
+		if op.Kind == ycsb.Read {
+			if len(reads) == 0 {
+				first = n
+			}
+			reads = append(reads, op.Record)
+			continue
+		}
+		readAll()
 		e.missing, e.damaged = 0, 0
 		if err := e.do(&op); err != nil || e.missing+e.damaged > 0 {
 			out = appendOutcome(out, n, e.missing, e.damaged, err)
 		}
 	}
+	readAll()
 	return out, nil
 }
 

@@ -19,15 +19,12 @@ type effects struct {
 
 func (e *effects) do(op *ycsb.Op) error {
 	switch op.Kind {
-	case ycsb.Read:
-		return e.read(op.Record)
-	case ycsb.Scan:
-		for i := range op.Length {
-			if err := e.read(op.Record + i); err != nil {
-				return err
-			}
+	case ycsb.Read, ycsb.Scan:
+		records := make([]int64, max(op.Length, 1))
+		for i := range records {
+			records[i] = op.Record + int64(i)
 		}
-		return nil
+		return e.read(records...)
 	case ycsb.ReadModifyWrite:
 		if err := e.read(op.Record); err != nil {
 			return err
@@ -44,14 +41,34 @@ func (e *effects) do(op *ycsb.Op) error {
 	return e.write(op.Record, op.Version)
 }
 
-func (e *effects) read(record int64) error {
-	key := string(e.w.AppendKey(e.key[:0], record))
-	v, err := e.c.GetValue(key)
-	if fault.Is(err, fault.NotFound) {
+// read reads records, and looks at each.
+func (e *effects) read(records ...int64) error {
+	keys, vs, err := e.get(records)
+	if err != nil {
+		return err
+	}
+	for i, v := range vs {
+		if err := e.look(keys[i], v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *effects) get(records []int64) (keys []string, vs []value.Value, err error) {
+	keys = make([]string, len(records))
+	for i, record := range records {
+		keys[i] = string(e.w.AppendKey(e.key[:0], record))
+	}
+	vs, err = e.c.GetValues(keys)
+	return keys, vs, err
+}
+
+// look verifies what was read under a key.
+func (e *effects) look(key string, v value.Value) error {
+	if v.IsNull() {
 		e.missing++
 		return nil
-	} else if err != nil {
-		return err
 	}
 	b, err := value.As[[]byte](v)
 	if err != nil {

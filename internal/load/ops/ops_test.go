@@ -24,6 +24,14 @@ func (s stub) GetValue(key string) (value.Value, error) {
 	return v, nil
 }
 
+func (s stub) GetValues(keys []string) ([]value.Value, error) {
+	out := make([]value.Value, len(keys))
+	for i, key := range keys {
+		out[i] = s.keys[key]
+	}
+	return out, nil
+}
+
 func (s stub) SiblingValues(key string) ([]value.Value, error) {
 	v, err := s.GetValue(key)
 	return []value.Value{v}, err

@@ -44,6 +44,7 @@ var Table = map[string]fn.Impl{
 	"updatesfield": fn.Native(UpdatesField),
 	"addfield":     fn.Native2(AddField),
 	"count":        fn.Native2(Count),
+	"getmany":      fn.Native(GetMany),
 	"siblings":     fn.Native(Siblings),
 	"putwith":      fn.Native3(PutWith),
 	"answers":      fn.Native(Answers),

@@ -63,6 +63,8 @@ func Count(c fn.Context, key string, n int64) (int64, error) { return fn.Add(c, 
 
 func Siblings(c fn.Context, key string) ([]int, error) { return fn.Siblings[int](c, key) }
 
+func GetMany(c fn.Context, keys []string) (map[string]int, error) { return fn.GetMany[int](c, keys) }
+
 // PutWith writes with options and gives what it then reads.
 func PutWith(c fn.Context, key string, ttl time.Duration, ack string) (string, error) {
 	if err := fn.PutWith(c, key, "v of "+key, fn.PutOptions{TTL: ttl, Ack: ack}); err != nil {
