@@ -205,7 +205,7 @@ func New(cfg Config) (*Cache, error) {
 	c.admit(true)
 	c.work.Go(func() { c.follow(feed) })
 	for i := range c.interest.lanes {
-		c.work.Go(func() { c.interest.run(c.interest.lanes[i]) })
+		c.work.Go(func() { c.interest.run(i) })
 	}
 	c.dirty.start()
 	c.work.Go(c.keepFresh)

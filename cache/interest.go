@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -27,6 +28,9 @@ const (
 type interest struct {
 	c     *Cache
 	lanes [lanes]chan look
+	// busy is held by whoever tells the feed of keys of a lane, so that what is told of one key comes in order. Several are
+	// locked by their numbers.
+	busy [lanes]sync.Mutex
 	// lost is filled when a lane was full: what is followed is not what is wanted any more, and the feed is to be made anew.
 	lost chan struct{}
 }
@@ -54,7 +58,7 @@ func (i *interest) lookLocked(s *shard, h uint64, key kvs.Key) {
 // look queues a key. It does not block.
 func (i *interest) look(h uint64, l look) {
 	select {
-	case i.lanes[h>>58%lanes] <- l:
+	case i.lanes[laneOf(h)] <- l:
 		return
 	default:
 	}
@@ -67,11 +71,33 @@ func (i *interest) look(h uint64, l look) {
 	}
 }
 
+func laneOf(h uint64) int { return int(h >> 58 % lanes) }
+
 // begin queues a key that is read or written from now on. The channel is closed when the feed has been told.
 func (i *interest) begin(h uint64, key kvs.Key) chan struct{} {
 	l := look{key: key, done: make(chan struct{})}
 	i.look(h, l)
 	return l.done
+}
+
+// beginMany tells the feed of keys that are read from now on, all together. The channel is closed when that is done.
+func (i *interest) beginMany(keys []kvs.Key) chan struct{} {
+	done := make(chan struct{})
+	i.c.work.Go(func() {
+		defer close(done)
+		var used [lanes]bool
+		for _, key := range keys {
+			used[laneOf(i.c.hash(key))] = true
+		}
+		for n := range used {
+			if used[n] {
+				i.busy[n].Lock()
+				defer i.busy[n].Unlock()
+			}
+		}
+		i.add(keys)
+	})
+	return done
 }
 
 // awaitFollowed waits until changes of a key will be heard, where somebody has to be told first.
@@ -88,7 +114,8 @@ func awaitFollowed(ctx context.Context, followed <-chan struct{}) error {
 }
 
 // run works off a lane until the cache closes.
-func (i *interest) run(lane <-chan look) {
+func (i *interest) run(n int) {
+	lane := i.lanes[n]
 	var some []look
 	for {
 		select {
@@ -102,7 +129,9 @@ func (i *interest) run(lane <-chan look) {
 					more = false
 				}
 			}
+			i.busy[n].Lock()
 			i.tell(some)
+			i.busy[n].Unlock()
 			for _, l := range some {
 				if l.done != nil {
 					close(l.done)
@@ -117,25 +146,32 @@ func (i *interest) run(lane <-chan look) {
 // tell looks at some keys of a lane. What is not wanted is looked for last: a key may be among them twice, and not be wanted
 // any more.
 func (i *interest) tell(some []look) {
-	feed := *i.c.feed.Load()
 	add := make([]kvs.Key, 0, len(some))
 	for _, l := range some {
 		if l.key != "" && i.wanted(l.key) {
 			add = append(add, l.key)
 		}
 	}
-	if len(add) > 0 {
-		if err := feed.Add(add...); err != nil {
-			// If the feed is lost, all keys are added to the next one. If the store does not answer, the periodic check finds
-			// what changes.
-			i.c.log.Debug("keys are not followed", "keys", len(add), "err", err)
-		}
-	}
+	feed := i.add(add)
 	for _, l := range some {
 		if l.key != "" && !i.wanted(l.key) {
 			feed.Remove(l.key)
 		}
 	}
+}
+
+// add adds keys to the feed, which it gives.
+func (i *interest) add(keys []kvs.Key) kvs.Feed {
+	feed := *i.c.feed.Load()
+	if len(keys) == 0 {
+		return feed
+	}
+	if err := feed.Add(keys...); err != nil {
+		// If the feed is lost, all keys are added to the next one. If the store does not answer, the periodic check finds
+		// what changes.
+		i.c.log.Debug("keys are not followed", "keys", len(keys), "err", err)
+	}
+	return feed
 }
 
 func (i *interest) wanted(key kvs.Key) bool {
@@ -210,7 +246,7 @@ func (i *interest) all() {
 		s.mu.Unlock()
 		for _, key := range keys {
 			select {
-			case i.lanes[i.c.hash(key)>>58%lanes] <- look{key: key}:
+			case i.lanes[laneOf(i.c.hash(key))] <- look{key: key}:
 			case <-i.c.life.Done():
 				return
 			}

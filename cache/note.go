@@ -55,17 +55,45 @@ func (c *Cache) visitLocked(s *shard, h uint64, key kvs.Key) visit {
 
 // visit begins a visit, and interest in the key.
 func (c *Cache) visit(key kvs.Key) visit {
+	v, news := c.visitQuietly(key)
+	if news {
+		v.followed = c.interest.begin(v.h, key)
+	}
+	return v
+}
+
+// visits begins visits of several keys, each once, and interest in them together.
+func (c *Cache) visits(keys []kvs.Key) []visit {
+	out := make([]visit, len(keys))
+	var news []int
+	var names []kvs.Key
+	for i, key := range keys {
+		var isNew bool
+		if out[i], isNew = c.visitQuietly(key); isNew {
+			news, names = append(news, i), append(names, key)
+		}
+	}
+	if len(news) > 0 {
+		followed := c.interest.beginMany(names)
+		for _, i := range news {
+			out[i].followed = followed
+		}
+	}
+	return out
+}
+
+// visitQuietly begins a visit. news says that nobody has seen to it yet that changes of the key are heard.
+func (c *Cache) visitQuietly(key kvs.Key) (v visit, news bool) {
 	h := c.hash(key)
 	s := c.shard(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := c.visitLocked(s, h, key)
+	v = c.visitLocked(s, h, key)
 	if p := s.pending[key]; p != nil {
 		v.followed = p.followed
-	} else if s.cellLocked(h, key) == nil {
-		v.followed = c.interest.begin(h, key)
+		return v, false
 	}
-	return v
+	return v, s.cellLocked(h, key) == nil
 }
 
 // endLocked ends a visit.

@@ -13,12 +13,14 @@ import (
 const (
 	// manyKeys is how many keys the store is asked for at a time.
 	manyKeys = 256
+	// manyTogether is from how many keys on one request to the store is cheaper than one each to their owners.
+	manyTogether = 4
 	// manyFlights is how many keys are read at a time of those that go their own way.
 	manyFlights = 16
 )
 
-// GetMany is Get of several keys. What is not held and has no owner among the peers is read from the store together. Values
-// stand by their keys' places; null where there is none.
+// GetMany is Get of several keys. Of what is not held a few are read as Get does, through their owners among the peers; more
+// are read from the store together. Values stand by their keys' places; null where there is none.
 func (l *Cachelet) GetMany(ctx context.Context, keys []kvs.Key) ([]value.Value, error) {
 	out := make([]value.Value, len(keys))
 	var missed []int
@@ -106,13 +108,16 @@ func (l *Cachelet) findMany(ctx context.Context, keys []kvs.Key, missed []int, o
 	return nil
 }
 
-// separate tells which of the missed keys are read together from the store, and which go their own way: through an owner among
-// the peers, with a read that is under way, or a second time in keys.
+// separate tells which of the missed keys are read together from the store, and which go their own way: few, those of which a
+// read is under way, and those that are in keys a second time.
 func (l *Cachelet) separate(keys []kvs.Key, missed []int) (together, apart []int) {
+	if len(missed) < manyTogether {
+		return nil, missed
+	}
 	seen := make(map[kvs.Key]bool, len(missed))
 	for _, i := range missed {
 		key := keys[i]
-		if seen[key] || key.Check() != nil || l.elsewhere(key) {
+		if seen[key] || key.Check() != nil || l.flying(key) {
 			apart = append(apart, i)
 			continue
 		}
@@ -122,14 +127,9 @@ func (l *Cachelet) separate(keys []kvs.Key, missed []int) (together, apart []int
 	return together, apart
 }
 
-func (l *Cachelet) elsewhere(key kvs.Key) bool {
-	c := l.c
-	if c.cfg.Peers != nil {
-		if node, _ := c.spread.whom(l.app, key); node != "" {
-			return true
-		}
-	}
-	s := c.shard(c.hash(key))
+// flying reports whether a read of the key is under way.
+func (l *Cachelet) flying(key kvs.Key) bool {
+	s := l.c.shard(l.c.hash(key))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.notes[key]
@@ -151,9 +151,8 @@ func (l *Cachelet) readMany(ctx context.Context, keys []kvs.Key) ([]*item, error
 	}
 	l = l.live()
 	l.use()
-	visits := make([]visit, len(keys))
-	for i, key := range keys {
-		visits[i] = c.visit(key)
+	visits := c.visits(keys)
+	for i := range visits {
 		visits[i].s.misses.Add(1)
 		l.misses.Add(1)
 	}
