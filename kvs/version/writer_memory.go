@@ -70,7 +70,7 @@ func (m *memory) learn(v *Version) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.atLocked(v.Key)
-	if k.v != nil && k.v.Revision > v.Revision && v.Revision != 0 {
+	if k.v != nil && k.v.Revision >= v.Revision && v.Revision != 0 { // most reads find what was known
 		return
 	}
 	small := *v
