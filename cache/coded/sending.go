@@ -99,7 +99,7 @@ func (s *sending) move(p *putting) bool {
 	return true
 }
 
-// send hands a stripe's shards to the columns: those of data at once, the parity when it is computed. data is its bytes of the object, whose memory may be longer;
+// send encodes a stripe and hands its shards to the columns. data is its bytes of the object, whose memory may be longer;
 // free is called once nothing needs it any more.
 func (p *putting) send(x layout.Stripe, data []byte, free func()) error {
 	t := p.tier
@@ -157,19 +157,22 @@ func (p *putting) send(x layout.Stripe, data []byte, free func()) error {
 	for c, b := range shards {
 		q.shards[c] = b[:x.Stored(c)]
 	}
-	err = p.hand(q, p.columns[:x.Data]) // they leave while the parity is computed
+	rest := p.columns
+	if p.object.shape.Stripes() == 1 { // its data leaves while the parity is computed; of several, the stripe before does
+		err, rest = p.hand(q, p.columns[:x.Data]), p.columns[x.Data:]
+	}
 	if x.Data > 1 && err == nil {
 		began := time.Now()
 		err = t.coders.encode(x, shards)
 		t.stats.coding.Add(int64(time.Since(began)))
 	}
 	if err != nil {
-		for range p.columns[x.Data:] {
+		for range rest {
 			q.done()
 		}
 		return err
 	}
-	return p.hand(q, p.columns[x.Data:])
+	return p.hand(q, rest)
 }
 
 // hand gives a parcel to its columns.
