@@ -179,6 +179,7 @@ func Do(c fn.Context, call []byte) ([]byte, error) {
 	e := &effects{c: c, w: w, setup: s}
 	var out []byte
 	var op ycsb.Op
+	e.ahead(r.b)
 	var reads []int64 // records of operations one after the other that only read: the node gets what it lacks of them together
 	first := 0        // the operation that reads the first of them
 	readAll := func() {
@@ -217,6 +218,26 @@ func Do(c fn.Context, call []byte) ([]byte, error) {
 	}
 	readAll()
 	return out, nil
+}
+
+// ahead has the node read what a call's operations are about, all together, where they do not only read: else each run of reads
+// between two writes would be a trip to the store. What fails here fails there again.
+func (e *effects) ahead(call []byte) {
+	var records []int64
+	var op ycsb.Op
+	writes := false
+	for r := (&reader{b: call}); len(r.b) > 0; {
+		if r.op(&op); r.bad {
+			return
+		}
+		if op.Kind == ycsb.Read || op.Kind == ycsb.Update || op.Kind == ycsb.ReadModifyWrite {
+			records = append(records, op.Record)
+		}
+		writes = writes || op.Kind != ycsb.Read
+	}
+	if writes && len(records) > 1 {
+		_, _, _ = e.get(records)
+	}
 }
 
 func appendOutcome(b []byte, n, missing, damaged int, err error) []byte {
