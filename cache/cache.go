@@ -191,17 +191,18 @@ func New(cfg Config) (*Cache, error) {
 	c.spread.init(c)
 	c.lent.init(cfg)
 	c.life, c.end = context.WithCancel(context.Background())
-	if err := c.cachelets.init(c); err != nil {
-		return nil, err
-	}
 	feed, err := c.store.Follow(c.life)
 	if err != nil {
 		c.end()
-		c.cachelets.close()
 		e := fault.From(err)
 		return nil, fault.New(e.Code, "cache: follow the store: %w", e)
 	}
-	c.feed.Store(&feed)
+	c.feed.Store(&feed) // before the first cachelet, which may read ahead at once
+	if err := c.cachelets.init(c); err != nil {
+		c.end()
+		feed.Close()
+		return nil, err
+	}
 	c.admit(true)
 	c.work.Go(func() { c.follow(feed) })
 	for i := range c.interest.lanes {
