@@ -68,8 +68,8 @@ type lentVersions struct{ tier *coded.Tier }
 var _ cache.Lent = lentVersions{}
 
 // versionPatience bounds how long lent memory may take for each 16 MiB of a version; then the store is asked. The store takes
-// about a tenth of that.
-const versionPatience = 150 * time.Millisecond
+// about a tenth of that. It is a variable for tests, which run on machines of any speed, under the race detector too.
+var versionPatience = 150 * time.Millisecond
 
 // versionPut bounds how long it may take to put one, while others wait.
 const versionPut = 10 * time.Second
