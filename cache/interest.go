@@ -80,10 +80,11 @@ func (i *interest) begin(h uint64, key kvs.Key) chan struct{} {
 	return l.done
 }
 
-// beginMany tells the feed of keys that are read from now on, all together. The channel is closed when that is done.
+// beginMany tells the feed of keys that are read from now on, all together. The channel is closed when that is done, which the
+// feed bounds. Whoever reads may do so while the cache closes, so this is none of the work that Close waits for.
 func (i *interest) beginMany(keys []kvs.Key) chan struct{} {
 	done := make(chan struct{})
-	i.c.work.Go(func() {
+	go func() {
 		defer close(done)
 		var used [lanes]bool
 		for _, key := range keys {
@@ -96,7 +97,7 @@ func (i *interest) beginMany(keys []kvs.Key) chan struct{} {
 			}
 		}
 		i.add(keys)
-	})
+	}()
 	return done
 }
 

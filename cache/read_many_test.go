@@ -83,6 +83,31 @@ func testGetManyLevels(t *testing.T) {
 	}
 }
 
+// TestGetManyKeepsTo: what a repeatable run has read it reads again, also when the store is away and the node has dropped it.
+func TestGetManyKeepsTo(t *testing.T) { synctest.Test(t, testGetManyKeepsTo) }
+
+func testGetManyKeepsTo(t *testing.T) {
+	s := newStage(t)
+	c := startWith(t, Config{Store: s})
+	keys := []kvs.Key{"a", "b", "c", "d", "e"}
+	for i, key := range keys {
+		put(t, s, key, i+1)
+	}
+	x, err := c.Begin(SessionConfig{Run: "r", App: "app", Level: kvs.RepeatableRead})
+	must(t, err)
+	got, err := x.GetMany(t.Context(), keys)
+	wantMany(t, got, err, 1, 2, 3, 4, 5)
+	for _, key := range keys {
+		put(t, s, key, 9)
+	}
+	must(t, s.Delete(t.Context(), "a", 0))
+	synctest.Wait()
+	s.refuse.Store(true)
+	got, err = x.GetMany(t.Context(), keys)
+	wantMany(t, got, err, 1, 2, 3, 4, 5)
+	x.Abort()
+}
+
 // TestGetManyFails: an error of the store is the caller's, nothing is kept of it, and a key that cannot be one is refused.
 func TestGetManyFails(t *testing.T) { synctest.Test(t, testGetManyFails) }
 

@@ -106,13 +106,13 @@ func (s *Session) Get(ctx context.Context, key kvs.Key) (value.Value, error) {
 // GetMany is Get of several keys, in their order. What this node does not have it reads together, before. Values stand by their
 // keys' places; null where there is none.
 func (s *Session) GetMany(ctx context.Context, keys []kvs.Key) ([]value.Value, error) {
-	out := make([]value.Value, len(keys))
-	if s.cfg.Level != kvs.Strong { // for which what is here is not good enough
-		got, err := s.l.GetMany(ctx, keys)
-		if s.plain || err != nil {
-			return got, err
-		}
+	if s.plain {
+		return s.l.GetMany(ctx, keys)
 	}
+	if s.cfg.Level != kvs.Strong { // for which what is here is not good enough
+		_, _ = s.l.GetMany(ctx, keys) // ahead: what the run has read or written already may need nothing that fails here
+	}
+	out := make([]value.Value, len(keys))
 	for i, key := range keys {
 		v, err := s.Get(ctx, key)
 		if err != nil && !fault.Is(err, fault.NotFound) {
