@@ -45,8 +45,11 @@ func (s *slots) acquireOr(ctx context.Context, who waiter) error {
 	if who != nil {
 		who.spent()
 	}
-	if turn == nil || err != nil {
+	if err != nil {
 		return err
+	}
+	if turn == nil {
+		return s.stillWanted(ctx)
 	}
 	var stuck <-chan time.Time
 	if who != nil {
@@ -57,7 +60,7 @@ func (s *slots) acquireOr(ctx context.Context, who waiter) error {
 	for waits := true; waits; {
 		select {
 		case <-turn:
-			return nil
+			return s.stillWanted(ctx)
 		case <-ctx.Done():
 			waits = false
 		case <-stuck:
@@ -75,6 +78,16 @@ func (s *slots) acquireOr(ctx context.Context, who waiter) error {
 	if !s.leave(turn) {
 		s.release() // the slot came at the same moment: pass it on
 	}
+	return context.Cause(ctx)
+}
+
+// stillWanted passes a slot on whose taker has no more use for it: a run that is cancelled frees the slots that its own
+// queue waits for, and nothing of it may begin then.
+func (s *slots) stillWanted(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	s.release()
 	return context.Cause(ctx)
 }
 

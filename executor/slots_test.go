@@ -176,6 +176,38 @@ func TestSlotsForgetWhoLeft(t *testing.T) {
 	}
 }
 
+// TestSlotsOfACancelledRun: where a run is cancelled whose own invocations hold the slots that others of it wait for, the
+// slots that come free by that are passed on, and none of the others begins.
+func TestSlotsOfACancelledRun(t *testing.T) {
+	for range 100 { // who waits sees both at once, and would take either
+		synctest.Test(t, func(t *testing.T) {
+			s := newSlots(2, 10)
+			s.acquireAlways()
+			s.acquireAlways()
+			ctx, cancel := context.WithCancel(t.Context())
+			var work sync.WaitGroup
+			for range 4 {
+				work.Go(func() {
+					if err := s.acquire(ctx); !errors.Is(err, context.Canceled) {
+						t.Errorf("waiting: %v", err)
+					}
+				})
+			}
+			synctest.Wait()
+			cancel()
+			s.release()
+			s.release()
+			work.Wait()
+			if err := s.acquire(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("with a slot free: %v", err)
+			}
+			if busy, queued := s.load(); busy != 0 || queued != 0 {
+				t.Errorf("at the end %d are busy and %d wait", busy, queued)
+			}
+		})
+	}
+}
+
 // TestSlotsInOrder has waiters served in the order in which they came.
 func TestSlotsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -213,7 +213,7 @@ func listAll(t testing.TB, s kvs.Store, prefix kvs.Key, limit int, between func(
 
 func watch(t testing.TB, s kvs.Store, prefix kvs.Key) <-chan kvs.Entry {
 	t.Helper()
-	ch, err := s.Watch(within(t), prefix)
+	ch, err := s.Watch(t.Context(), prefix) // for as long as the test takes: next is what does not wait forever
 	if err != nil {
 		t.Fatalf("watch: %v", err)
 	}
