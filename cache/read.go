@@ -54,6 +54,14 @@ func (l *Cachelet) hit(h uint64, key kvs.Key, every uint32, more int) *item {
 	return v
 }
 
+// took takes note of a hit behind the front.
+func (l *Cachelet) took(s *shard, h uint64, v *item, every uint32) {
+	l.touch(h, v.cost)
+	if every != 0 {
+		l.hear(s, h, v, every)
+	}
+}
+
 // behind looks behind the front: into the table, at what is pending, and then joins or begins a read.
 func (l *Cachelet) behind(ctx context.Context, s *shard, h uint64, key kvs.Key, every uint32) (*item, error) {
 	c := l.c
@@ -62,15 +70,9 @@ func (l *Cachelet) behind(ctx context.Context, s *shard, h uint64, key kvs.Key, 
 	}
 	l = l.live()
 	s.mu.Lock()
-	if v := c.hereLocked(s, h, key); v != nil {
-		if !v.dirty {
-			c.front.putLocked(h, v)
-		}
+	if v := c.broughtForthLocked(s, h, key); v != nil {
 		s.mu.Unlock()
-		l.touch(h, v.cost)
-		if every != 0 {
-			l.hear(s, h, v, every)
-		}
+		l.took(s, h, v, every)
 		return present(v)
 	}
 	f, err := l.missLocked(ctx, s, h, key, false)
@@ -82,6 +84,15 @@ func (l *Cachelet) behind(ctx context.Context, s *shard, h uint64, key kvs.Key, 
 		return nil, err
 	}
 	return present2(c.wait(ctx, f))
+}
+
+// broughtForthLocked is hereLocked, and has the front give it from now on where it may.
+func (c *Cache) broughtForthLocked(s *shard, h uint64, key kvs.Key) *item {
+	v := c.hereLocked(s, h, key)
+	if v != nil && !v.dirty {
+		c.front.putLocked(h, v)
+	}
+	return v
 }
 
 // hereLocked is what Gets see of a key: its pending view, or the version in the table; nil for neither.

@@ -50,17 +50,10 @@ func (l *Cachelet) held(key kvs.Key) *item {
 	}
 	s := c.shard(h)
 	s.mu.Lock()
-	v := c.hereLocked(s, h, key)
-	if v != nil && !v.dirty {
-		c.front.putLocked(h, v)
-	}
+	v := c.broughtForthLocked(s, h, key)
 	s.mu.Unlock()
-	if v == nil {
-		return nil
-	}
-	l.touch(h, v.cost)
-	if every != 0 {
-		l.hear(s, h, v, every)
+	if v != nil {
+		l.took(s, h, v, every)
 	}
 	return v
 }
