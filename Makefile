@@ -5,7 +5,7 @@ BIN              := $(CURDIR)/bin
 FUZZTIME         ?= 50000x
 SUITES           := compose cache locality consistency chain transfer sched fanout passing coded
 
-.PHONY: help tools fmt check lint build test race compose-test check-long check-dags fuzz bench-once bench soak soak-coded clean
+.PHONY: help tools fmt check lint build test race compose-test check-long check-dags fuzz bench-once bench-quick bench soak soak-coded clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 16
@@ -53,8 +53,10 @@ fuzz: ## fuzz every target for FUZZTIME executions
 	    echo "-- $$pkg $$target"; go test ./$$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ; \
 	  done; done
 
-bench-once: ## run every Go benchmark once, and squall bench in its short form
+bench-once: ## run every Go benchmark once
 	go test -run '^$$' -bench . -benchtime 1x ./...
+
+bench-quick: ## squall bench in its short form
 	@set -e; for suite in $(SUITES); do go run ./cmd/squall bench $$suite --quick -o table; done
 
 bench: ## squall bench in full, some ten minutes

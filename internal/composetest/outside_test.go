@@ -86,7 +86,7 @@ func standardLoad(t *testing.T, s *stack) {
 	old := s.env
 	defer func() { s.env = old }()
 	s.env = append(slices.Clone(old), "COMPOSE="+strings.Join(s.compose, " ")+" -p "+s.project, "RESULTS="+results,
-		"RECORDS=200", "DURATION=1s", "THREADS=4", "RATE=20")
+		"RECORDS=200", "DURATION=1s", "THREADS=4", "RATE=20", "TARGETS=squall,functions:10")
 	out, err := s.try(10*time.Minute, "scripts/load/compose.sh")
 	if err != nil {
 		t.Fatal(err)
