@@ -336,9 +336,12 @@ func TestWriterGoesAway(t *testing.T) {
 	if _, err := w.tier.Get(t.Context(), "k", writerFunc(func([]byte) (int, error) { return 0, gone })); !errors.Is(err, gone) {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := w.tier.Get(ctx, "k", writerFunc(func(b []byte) (int, error) { cancel(); return len(b), nil })); !fault.Is(err, fault.Cancelled) {
-		t.Fatal(err)
+	for range 20 { // what was read ahead by then differs, and is not shown
+		ctx, cancel := context.WithCancel(t.Context())
+		writes := 0
+		if _, err := w.tier.Get(ctx, "k", writerFunc(func(b []byte) (int, error) { cancel(); writes++; return len(b), nil })); !fault.Is(err, fault.Cancelled) || writes != 1 {
+			t.Fatalf("%v after %d writes", err, writes)
+		}
 	}
 }
 

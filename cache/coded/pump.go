@@ -117,17 +117,23 @@ func (t *Tier) pump(ctx context.Context, o *object, parts []layout.Part, offset 
 		}
 	}()
 	var err error
-	first := true
+	delivered := 0
 	for f := range window { // to the end, also after an error: nothing may write to the sink's memory any more
 		got := <-f
+		if err == nil {
+			err = context.Cause(ctx) // of whoever reads: they want no more
+		}
 		if err != nil {
 			got.free()
 			continue
 		}
-		if err = deliver(got, first); err != nil {
+		if err = deliver(got, delivered == 0); err != nil {
 			cancel()
 		}
-		first = false
+		delivered++
+	}
+	if err == nil && delivered < len(parts) { // nothing was under way when the reader's context ended
+		err = context.Cause(ctx)
 	}
 	cancel()
 	<-over
