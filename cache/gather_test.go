@@ -69,3 +69,71 @@ func testGather(t *testing.T) {
 	want("a full batch", began, 0, 1, batchKeys)
 	c.inspectQuiet(t)
 }
+
+// TestGatherTime: a burst waits a moment; a flow for as long as what was acknowledged is stored in three quarters of the time that it may
+// take, and no longer where the store takes that time itself.
+func TestGatherTime(t *testing.T) {
+	now := time.Now()
+	const age = 48 * time.Millisecond
+	for _, tc := range []struct {
+		name string
+		past past
+		want time.Duration
+	}{
+		{"the first batch", past{}, gatherFor},
+		{"after a small one", past{flowKeys - 1, time.Millisecond, now}, gatherFor},
+		{"in a flow", past{flowKeys, 10 * time.Millisecond, now}, 26 * time.Millisecond},
+		{"to a slow store", past{1000, 35 * time.Millisecond, now}, gatherFor},
+		{"to one that is slower still", past{1000, time.Second, now}, gatherFor},
+		{"after a flow", past{1000, 10 * time.Millisecond, now.Add(-age - 1)}, gatherFor},
+	} {
+		if got := tc.past.gatherTime(now, age); got != tc.want {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+	}
+	if got := (past{}).gatherTime(now, 8*time.Millisecond); got != time.Millisecond {
+		t.Errorf("where little may be lost: %v", got)
+	}
+}
+
+// TestGatherFlow writes a key each half millisecond to a store that takes ten milliseconds for a batch: batches are fewer than
+// the store could take, nobody waits, and nothing is as old as it may be.
+func TestGatherFlow(t *testing.T) { synctest.Test(t, testGatherFlow) }
+
+func testGatherFlow(t *testing.T) {
+	const each, takes, writes = time.Millisecond / 2, 10 * time.Millisecond, 2000
+	s := newStage(t)
+	s.set(func() {
+		s.write = func(_ []kvs.Write, plain func() ([]kvs.Result, error)) ([]kvs.Result, error) {
+			time.Sleep(takes)
+			return plain()
+		}
+	})
+	c := start(t, s, 0)
+	began := time.Now()
+	var oldest time.Duration
+	for n := range writes {
+		if _, err := c.Main().PutWith(t.Context(), kvs.Key(fmt.Sprint("key ", n)), value.MustOf(n), kvs.PutOptions{}, kvs.Cached); err != nil {
+			t.Fatal(err)
+		}
+		c.dirty.mu.Lock()
+		if since := c.dirty.oldestLocked(); !since.IsZero() {
+			oldest = max(oldest, time.Since(since))
+		}
+		c.dirty.mu.Unlock()
+		time.Sleep(each)
+	}
+	if took := time.Since(began); took != writes*each {
+		t.Errorf("%d writes took %v: some waited", writes, took)
+	}
+	if most := c.cfg.MaxDirtyAge; oldest > most {
+		t.Errorf("the oldest write that was not stored was %v old, at most %v are allowed", oldest, most)
+	}
+	must(t, c.Flush(t.Context()))
+	// From the first write of a batch until it is stored three quarters of the age pass; the next one gathers meanwhile.
+	period := c.cfg.MaxDirtyAge*3/4 - takes
+	if got, most := s.batches.Load(), int64(writes*each/period)+5; got > most {
+		t.Errorf("%d batches of %d writes, want %d or fewer", got, writes, most)
+	}
+	c.inspectQuiet(t)
+}

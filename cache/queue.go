@@ -31,7 +31,7 @@ type writeBack struct {
 	large lane
 	hurry chan struct{} // ends a pause in which a batch gathers
 
-	mu       sync.Mutex // guards what follows, and the lanes' queues
+	mu       sync.Mutex // guards what follows, and the lanes
 	held     int64      // bytes of writes that nobody waits for: they were acknowledged, or given up
 	waited   int64      // bytes of the others
 	watched  int        // who waits for progress
@@ -44,6 +44,7 @@ type writeBack struct {
 // lane is a queue of keys.
 type lane struct {
 	queue []*pending
+	past  past
 	wake  chan struct{}
 }
 
@@ -51,6 +52,7 @@ type lane struct {
 type batch struct {
 	all   []*pending
 	since time.Time // the oldest write
+	began time.Time
 }
 
 func (b *writeBack) init(c *Cache) {
@@ -248,7 +250,7 @@ func (b *writeBack) take(l *lane) *batch {
 		}
 	}
 	n := min(len(l.queue), most)
-	next := &batch{all: l.queue[:n:n], since: l.queue[0].since}
+	next := &batch{all: l.queue[:n:n], since: l.queue[0].since, began: time.Now()}
 	l.queue = l.queue[n:]
 	if len(l.queue) == 0 {
 		l.queue = nil
@@ -270,6 +272,8 @@ func (b *writeBack) done(l *lane, ended *batch, left []*pending, err error) {
 		l.queue = append(left, l.queue...)
 	}
 	delete(b.under, ended)
+	now := time.Now()
+	l.past = past{keys: len(ended.all), took: now.Sub(ended.began), ended: now}
 	b.refusal = err
 	b.signalLocked()
 }
