@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/squall-faas/squall/client"
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/kvs"
 )
 
@@ -92,7 +95,7 @@ func (a *app) objGet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "get KEY", Short: "Write an object, or a range of it, to the standard output or a file", Args: cobra.ExactArgs(1),
 		Example: "  squall obj get model.bin > model.bin\n  squall obj get model.bin --offset 1048576 --length 4096 | xxd",
-		RunE: a.withObjects(func(ctx context.Context, o *client.Objects, args []string) (err error) {
+		RunE: a.withObjects(func(ctx context.Context, o *client.Objects, args []string) error {
 			size := length
 			if size < 0 {
 				i, err := o.Head(ctx, args[0])
@@ -101,28 +104,14 @@ func (a *app) objGet() *cobra.Command {
 				}
 				size = max(i.Size-offset, 0)
 			}
-			w := a.out
-			if out != "" {
-				f, err := os.CreateTemp(".", ".squall-obj-*") // so that what is there stays until all has come
-				if err != nil {
-					return fault.New(fault.InvalidArgument, "file for the object: %w", err)
-				}
-				defer func() {
-					e := f.Close()
-					if err == nil && e == nil {
-						e = os.Rename(f.Name(), out)
-					}
-					if err == nil && e != nil {
-						err = fault.New(fault.InvalidArgument, "file for the object: %w", e)
-					}
-					if err != nil {
-						_ = os.Remove(f.Name()) // it is no use to anybody
-					}
-				}()
-				w = f
+			fetch := func(w io.Writer) error {
+				_, err := o.GetRange(ctx, args[0], offset, length, io.MultiWriter(w, a.bar(size, args[0])))
+				return err
 			}
-			_, err = o.GetRange(ctx, args[0], offset, length, io.MultiWriter(w, a.bar(size, args[0])))
-			return err
+			if out == "" {
+				return fetch(a.out)
+			}
+			return replaceFile(out, fetch)
 		}),
 	}
 	f := cmd.Flags()
@@ -130,6 +119,32 @@ func (a *app) objGet() *cobra.Command {
 	f.Int64Var(&offset, "offset", 0, "first byte")
 	f.Int64Var(&length, "length", -1, "bytes; a negative number is all that follow")
 	return cmd
+}
+
+// replaceFile has write fill a file, which takes the place of what is at path once it is whole: until then, and after an error,
+// that stays as it is.
+func replaceFile(path string, write func(io.Writer) error) error {
+	// Beside it: a rename does not leave a file system.
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(path), ".squall-obj-"+id.Token(12)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err == nil {
+		if err := write(f); err != nil {
+			_, _ = f.Close(), os.Remove(f.Name()) // it is no use to anybody
+			return err
+		}
+		if old, e := os.Stat(path); e == nil {
+			err = f.Chmod(old.Mode().Perm())
+		}
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = os.Rename(f.Name(), path)
+		}
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}
+	if err != nil {
+		return fault.New(fault.InvalidArgument, "file for the object: %w", err)
+	}
+	return nil
 }
 
 func (a *app) objList() *cobra.Command {

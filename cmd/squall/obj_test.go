@@ -23,6 +23,18 @@ func TestObjects(t *testing.T) {
 	if b, err := os.ReadFile(out); err != nil || string(b) != text {
 		t.Fatal("other bytes in the file", err)
 	}
+	precious := sh.file("precious", "what was there")
+	sh.fails(1, "'squall obj ls' lists objects", "obj", "get", "nothing", "--length", "5", "--file", precious)
+	if b, err := os.ReadFile(precious); err != nil || string(b) != "what was there" {
+		t.Fatalf("after a get that failed the file has %q, %v", b, err)
+	}
+	sh.fails(2, "file for the object", "obj", "get", "k", "--file", filepath.Join(sh.dir, "no", "such", "directory"))
+	sh.fails(2, "file for the object", "obj", "get", "k", "--file", sh.dir) // where a file cannot be put
+	for _, dir := range []string{sh.dir, "."} {
+		if left, err := filepath.Glob(filepath.Join(dir, ".squall-obj-*")); err != nil || len(left) > 0 {
+			t.Fatalf("left behind: %q, %v", left, err)
+		}
+	}
 	sh.ok("obj", "put", "a", file, "--stored")
 	if list := sh.ok("obj", "ls"); !strings.Contains(list, "true") || strings.Index(list, "\na ") > strings.Index(list, "\nk ") {
 		t.Fatal(list)
