@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,6 +47,38 @@ func TestYCSBExamples(t *testing.T) {
 		out, errs, err := ycsbShell(t, "ycsb", "-P", workloads+f.Name(), "-p", "recordcount=200", "--target", target, "--threads", "3", "--integrity")
 		if err != nil || !strings.Contains(out, target) {
 			t.Errorf("%s: %v\n%s%s", f.Name(), err, out, errs)
+		}
+	}
+}
+
+// TestLoadScript runs the standard set as README says, in very short, and beside whatever Redis there is.
+func TestLoadScript(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("scripts/load is for bash")
+	}
+	results := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "../../scripts/load/dev.sh")
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "SQUALL_CONFIG="+filepath.Join(results, "none"), "RESULTS="+results,
+		"RECORDS=50", "DURATION=200ms", "WARMUP=0s", "THREADS=4", "RATE=20", "WORKLOADS=a counters", "DAGS=chain")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	seen := map[string]bool{}
+	for _, name := range []string{"workloada", "workloadcounters", "dag-chain"} {
+		r, err := load.ReadReport(filepath.Join(results, name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range r.Runs {
+			seen[strings.SplitN(run.Case, "/", 2)[0]] = true
+			if run.Ops == 0 || run.Errors > 0 || run.Integrity == nil || !run.Integrity.ReadBack || !run.Integrity.Sound() {
+				t.Errorf("%s, %s: %d operations, failures %+v, integrity %+v", name, run.Case, run.Ops, run.Failures, run.Integrity)
+			}
+		}
+	}
+	for _, target := range []string{"squall", "functions", "http", "jetstream", "jetstream-blind"} {
+		if !seen[target] {
+			t.Errorf("%s was not measured", target)
 		}
 	}
 }

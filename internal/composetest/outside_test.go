@@ -86,7 +86,7 @@ func standardLoad(t *testing.T, s *stack) {
 	old := s.env
 	defer func() { s.env = old }()
 	s.env = append(slices.Clone(old), "COMPOSE="+strings.Join(s.compose, " ")+" -p "+s.project, "RESULTS="+results,
-		"RECORDS=200", "DURATION=1s", "THREADS=4", "RATE=20", "TARGETS=squall,functions:10")
+		"RECORDS=200", "DURATION=1s", "THREADS=4", "RATE=20", "TARGETS=squall,http,functions:10")
 	out, err := s.try(10*time.Minute, "scripts/load/compose.sh")
 	if err != nil {
 		t.Fatal(err)
@@ -96,14 +96,14 @@ func standardLoad(t *testing.T, s *stack) {
 			t.Log(strings.TrimSpace(line))
 		}
 	}
-	for _, w := range []string{"workloada", "workloadb", "workloadc", "workloadd", "workloade", "workloadf", "dag-chain", "dag-fanout", "dag-diamond"} {
+	for _, w := range []string{"workloada", "workloadb", "workloadc", "workloadd", "workloade", "workloadf", "workloadcounters", "dag-chain", "dag-fanout", "dag-diamond"} {
 		r, err := ycsb.ReadReport(filepath.Join(results, w+".json"))
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		for _, run := range r.Runs {
-			if run.Ops == 0 || run.Errors > 0 || run.Integrity != nil && !run.Integrity.Sound() || run.Partial != "" {
+			if run.Ops == 0 || run.Errors > 0 || run.Integrity == nil || !run.Integrity.Sound() || !run.Integrity.ReadBack || run.Partial != "" {
 				t.Errorf("%s, %s: %d operations, failures %+v, integrity %+v, %s", w, run.Case, run.Ops, run.Failures, run.Integrity, run.Partial)
 			}
 		}

@@ -46,7 +46,7 @@ func (i *Integrity) example(format string, args ...any) {
 
 // readCounters takes the counters' values before the run: they go on from run to run.
 func (r *runner) readCounters(ctx context.Context) error {
-	if r.Workload.Mix[ycsb.Count] == 0 {
+	if r.Load || r.Workload.Mix[ycsb.Count] == 0 {
 		return nil
 	}
 	r.base = make([]int64, r.Workload.Counters)

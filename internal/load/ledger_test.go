@@ -109,6 +109,27 @@ func TestIntegrityFinds(t *testing.T) {
 	}
 }
 
+// TestIntegrityOfTheLoad holds that what the load phase has lost is found there: to the run it is a record that was never written.
+func TestIntegrityOfTheLoad(t *testing.T) {
+	w := workload(t, "recordcount=200", "dataintegrity=true", "squall.countproportion=0.2", "readproportion=0.8", "updateproportion=0")
+	for _, drops := range []bool{false, true} {
+		f := newFake(t, nil)
+		f.do = func(ctx context.Context, _ int, ops []Op) error {
+			for i := range ops {
+				ops[i].Err = unless(ctx, drops, f, &ops[i])
+			}
+			return nil
+		}
+		out, err := Do(t.Context(), Config{Workload: w, Target: f, Load: true, Threads: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := out.Integrity; !i.ReadBack || i.Written != 200 || i.Sound() == drops || (i.LostWrites > 0) != drops {
+			t.Errorf("with losses %v: %+v", drops, i)
+		}
+	}
+}
+
 // unless drops every tenth operation of a kind, and says that it is done: of some two hundred keys enough lose their last.
 func unless(ctx context.Context, of bool, f *fake, op *Op) error {
 	if of && rand.IntN(10) == 0 {

@@ -109,7 +109,7 @@ func Do(ctx context.Context, cfg Config) (*Run, error) {
 	if !cfg.Load {
 		r.inserts = ycsb.NewInserts(max(cfg.Workload.Records, 1))
 	}
-	if cfg.Integrity && !cfg.Load {
+	if cfg.Integrity {
 		r.ledger = newLedger(cfg.Workload.Counters)
 		if err := r.readCounters(ctx); err != nil {
 			return nil, fault.New(fault.CodeOf(err), "read the counters before the run: %w", err)

@@ -20,6 +20,7 @@ show() { $compose run --rm --no-deps -T cli auth show "/auth/$1" 2>"$dir/errors"
 SQUALL_HTTP_TOKEN=$(show http.token)
 export SQUALL_HTTP_TOKEN
 export SQUALL_NKEY=$dir/nkey
+export HTTP=http://127.0.0.1:${SQUALL_HTTP_PORT:-8080}
 export SQUALL_SERVER=nats://127.0.0.1:${SQUALL_NATS_PORT:-4222},nats://127.0.0.1:${SQUALL_NATS_PORT_2:-4223},nats://127.0.0.1:${SQUALL_NATS_PORT_3:-4224}
 # Who has a client's credentials can neither make streams, so there is no bare bucket to compare with, nor speak as an
 # executor, so the functions go to the cluster's own, as WebAssembly.

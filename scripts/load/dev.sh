@@ -27,7 +27,8 @@ for _ in $(seq 100); do
   sleep 0.1
 done
 SQUALL_SERVER=$(sed -n 's/.*"nats": *"\([^"]*\)".*/\1/p' "$dir/up")
-export SQUALL_SERVER PIDS="dev=$dev"
+HTTP=$(sed -n 's/.*"http": *"\([^"]*\)".*/\1/p' "$dir/up")
+export SQUALL_SERVER HTTP PIDS="dev=$dev"
 
 # redis keeps nothing on disk, as what a cache has acknowledged is not there yet either; REDIS_ARGS="--appendonly yes" does.
 if [ -z "${REDIS:-}" ] && command -v redis-server >/dev/null; then
