@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/squall-faas/squall"
@@ -198,9 +200,49 @@ func TestYCSBFunctions(t *testing.T) {
 }
 
 // TestYCSBInterrupt holds that Ctrl-C, here --timeout, leaves what was measured.
+// TestYCSBInterrupt presses Ctrl-C once a run is under way: what was measured until then is printed and saved. A time limit does
+// the same.
 func TestYCSBInterrupt(t *testing.T) {
-	out, _, err := ycsbShell(t, "ycsb", "run", "-P", workloads+"workloadc", "--target", "null", "--rate", "100", "--duration", "1h", "--timeout", "300ms")
-	if !errors.Is(err, context.DeadlineExceeded) && !fault.Is(err, fault.DeadlineExceeded) || !strings.Contains(out, "partial: interrupted") {
-		t.Errorf("%v\n%s", err, out)
+	isolate(t)
+	save := filepath.Join(t.TempDir(), "partial.json")
+	var once sync.Once
+	run := []string{"ycsb", "run", "-P", workloads + "workloadc", "--target", "null", "--rate", "100", "--duration", "1h", "--save", save}
+	for _, tc := range []struct {
+		args []string
+		errs func(string) // hears what goes to stderr
+		why  func(error) bool
+	}{
+		{run, func(line string) {
+			if strings.Contains(line, ", run") { // from then on the signal is taken care of
+				once.Do(func() { _ = syscall.Kill(os.Getpid(), syscall.SIGINT) })
+			}
+		}, func(err error) bool { return errors.Is(err, context.Canceled) || fault.Is(err, fault.Cancelled) }},
+		{append(run, "--timeout", "300ms"), func(string) {}, func(err error) bool {
+			return errors.Is(err, context.DeadlineExceeded) || fault.Is(err, fault.DeadlineExceeded)
+		}},
+	} {
+		var out bytes.Buffer
+		a := &app{in: strings.NewReader(""), out: &out, errs: hearing(tc.errs)}
+		root := a.root()
+		root.SetArgs(append([]string{"bench"}, tc.args...))
+		root.SetOut(&out)
+		root.SetErr(a.errs)
+		err := root.ExecuteContext(t.Context())
+		if !tc.why(err) || !strings.Contains(out.String(), "partial: interrupted") {
+			t.Errorf("%v\n%s", err, out.String())
+		}
+		r, err := load.ReadReport(save)
+		if err != nil || len(r.Runs) != 1 || r.Runs[0].Partial != "interrupted" {
+			t.Errorf("saved: %+v, %v", r, err)
+		}
+		_ = os.Remove(save)
 	}
+}
+
+// hearing is a writer that only listens.
+type hearing func(string)
+
+func (h hearing) Write(b []byte) (int, error) {
+	h(string(b))
+	return len(b), nil
 }
