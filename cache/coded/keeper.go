@@ -187,16 +187,15 @@ type holdings map[string]map[lend.ID]lend.Held
 
 func (k *Keeper) holdings(ctx context.Context) holdings {
 	out := holdings{}
-	for _, l := range k.tier.fleet.all() {
-		list, err := k.tier.conns.held(ctx, l.Port, lend.Version{})
-		if err != nil {
+	for lender, said := range k.tier.holdings(ctx, k.tier.fleet.all(), lend.Version{}) {
+		if said.err != nil {
 			continue // its heartbeats tell whether it is there
 		}
-		by := make(map[lend.ID]lend.Held, len(list))
-		for _, h := range list {
+		by := make(map[lend.ID]lend.Held, len(said.held))
+		for _, h := range said.held {
 			by[h.ID] = h
 		}
-		out[l.ID] = by
+		out[lender] = by
 	}
 	return out
 }

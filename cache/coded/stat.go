@@ -4,8 +4,11 @@ import (
 	"context"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/squall-faas/squall/cache/coded/lend"
 	"github.com/squall-faas/squall/fault"
+	"github.com/squall-faas/squall/internal/wire"
 )
 
 // Shards is one column of an object: where it is, and whether it is whole there.
@@ -54,19 +57,15 @@ func (t *Tier) Stat(ctx context.Context, key string) (Stat, error) {
 		return Stat{}, err
 	}
 	s := Stat{Info: o.info()}
-	type answer struct {
-		held []lend.Held
-		err  error
-	}
-	answers := map[string]answer{}
 	known := map[string]Shards{}
+	var holders []wire.Lender
 	for _, l := range t.fleet.all() {
 		known[l.ID] = Shards{Lender: l.Name, Host: l.Host, Port: l.Port}
 		if slices.Contains(o.Holders, l.ID) {
-			held, err := t.conns.held(ctx, l.Port, o.version())
-			answers[l.ID] = answer{held, err}
+			holders = append(holders, l)
 		}
 	}
+	answers := t.holdings(ctx, holders, o.version())
 	lenders, hosts := map[string]int{}, map[string]int{}
 	good := 0
 	for c, holder := range o.Holders {
@@ -104,6 +103,34 @@ func (t *Tier) Stat(ctx context.Context, key string) (Stat, error) {
 		return Stat{}, fault.From(context.Cause(ctx))
 	}
 	return s, nil
+}
+
+// holding is what a lender says it holds.
+type holding struct {
+	held []lend.Held
+	err  error // it does not say
+}
+
+// asksAtOnce is how many lenders are asked at the same time: a stopped one keeps nobody but itself.
+const asksAtOnce = 16
+
+// holdings asks lenders what they hold of a version; of all where it is the zero one. By their ids.
+func (t *Tier) holdings(ctx context.Context, lenders []wire.Lender, of lend.Version) map[string]holding {
+	all := make([]holding, len(lenders))
+	var g errgroup.Group
+	g.SetLimit(asksAtOnce)
+	for i, l := range lenders {
+		g.Go(func() error {
+			all[i].held, all[i].err = t.conns.held(ctx, l.Port, of)
+			return nil
+		})
+	}
+	_ = g.Wait() // each has its own error
+	out := make(map[string]holding, len(lenders))
+	for i, l := range lenders {
+		out[l.ID] = all[i]
+	}
+	return out
 }
 
 func state(held []lend.Held, err error, o *object, column int, want int64) string {
