@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -25,8 +26,8 @@ func secured(t *testing.T) (url, dir string) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if said, err := natsconn.ReadConfig(config); err != nil || !said.Secured {
-		t.Fatalf("%+v, %v", said, err)
+	if all, err := natsconn.ReadConfig(config); err != nil || len(all) != 1 || !all[0].Secured {
+		t.Fatalf("%+v, %v", all, err)
 	}
 	s, err := natsconn.Embed(natsconn.ServerOptions{ConfigFile: config})
 	if err != nil {
@@ -72,15 +73,28 @@ func TestCredentials(t *testing.T) {
 		t.Fatalf("%v", x)
 	}
 
-	// A client can neither speak as a node nor remove the store.
-	conn, err := natsconn.Dial(t.Context(), natsconn.Options{URL: url, NKeyFile: filepath.Join(dir, "client", "nkey")})
+	// A client cannot speak as a node, and neither it nor an executor can harm the store.
+	refusedSubjects(t, url, filepath.Join(dir, "client", "nkey"), "squall.default.hb.e9", "squall.default.fence.e1", "squall.default.node.e1")
+	for _, name := range []string{"client", "executor", "gateway"} {
+		refusedSubjects(t, url, filepath.Join(dir, name, "nkey"), "squall.default.fence.e1",
+			"$JS.API.STREAM.CREATE.EVIL", "$JS.API.STREAM.UPDATE.SQUALL_KV_0", "$JS.API.STREAM.DELETE.SQUALL_KV_0", "$JS.API.STREAM.PURGE.SQUALL_KV_0",
+			"$JS.API.STREAM.MSG.DELETE.SQUALL_KV_0", "$JS.API.STREAM.RESTORE.EVIL", "$JS.API.STREAM.SNAPSHOT.SQUALL_KV_0",
+			"$JS.API.STREAM.PEER.REMOVE.SQUALL_KV_0", "$JS.API.STREAM.LEADER.STEPDOWN.SQUALL_KV_0", "$JS.API.CONSUMER.LEADER.STEPDOWN.SQUALL_KV_0.c",
+			"$JS.API.META.LEADER.STEPDOWN", "$JS.API.ACCOUNT.PURGE.SQUALL")
+	}
+}
+
+// refusedSubjects holds that who has a key may not publish on subjects.
+func refusedSubjects(t *testing.T, url, nkey string, subjects ...string) {
+	t.Helper()
+	conn, err := natsconn.Dial(t.Context(), natsconn.Options{URL: url, NKeyFile: nkey})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	refused := make(chan error, 16)
 	conn.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err })
-	for _, subject := range []string{"squall.default.hb.e9", "squall.default.fence.e1", "squall.default.node.e1", "$JS.API.STREAM.DELETE.SQUALL_KV_0"} {
+	for _, subject := range subjects {
 		if err := conn.Publish(subject, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +104,34 @@ func TestCredentials(t *testing.T) {
 				t.Fatalf("%s: %v", subject, err)
 			}
 		case <-time.After(10 * time.Second):
-			t.Fatalf("%s was let through", subject)
+			t.Fatalf("%s let %s through", nkey, subject)
+		}
+	}
+}
+
+// TestShippedConfig reads the configuration that Compose gives its NATS servers, with the credentials that 'auth init' draws:
+// whatever it has listen beyond the loopback asks for them.
+func TestShippedConfig(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := drawCredentials(filepath.Join(dir, "drawn"), []string{"nats-1:6222", "nats-2:6222", "nats-3:6222"}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../deploy/compose/nats.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "nats.conf")
+	if err := errors.Join(os.WriteFile(config, text, 0o600), os.Rename(filepath.Join(dir, "drawn", "nats"), filepath.Join(dir, "auth"))); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SQUALL_NAME", "nats-1")
+	all, err := natsconn.ReadConfig(config)
+	if err != nil || len(all) != 3 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	for _, l := range all {
+		if _, err := (listening{}).address(l.What, l.Addr, l.By, l.Secured); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -514,6 +514,19 @@ func TestListening(t *testing.T) {
 	sh.fails(2, "--insecure-listen", "coordinator", "--metrics", "192.0.2.1:0")
 	sh.fails(2, "host:port", "nats", "--listen", "4222")
 	sh.fails(2, "durability", "nats", "--durability", "eternal")
+	for what, text := range map[string]string{
+		"NATS":           "listen: 0.0.0.0:4222",
+		"monitoring":     "listen: 127.0.0.1:-1\nhttp: 0.0.0.0:8222",
+		"its cluster":    "listen: 127.0.0.1:-1\ncluster { name: x, listen: 0.0.0.0:6222 }",
+		"its websockets": "listen: 127.0.0.1:-1\nwebsocket { listen: 0.0.0.0:8080, no_tls: true }",
+		"its leaf nodes": "listen: 127.0.0.1:-1\nleafnodes { listen: 0.0.0.0:7422 }",
+		"its profiles":   "listen: 0.0.0.0:4222\nauthorization { token: x }\nprof_port: 6060",
+	} {
+		code, _, errs := sh.run("", "nats", "--nats-config", sh.file("nats.conf", text))
+		if code != 2 || !strings.Contains(errs, what) || !strings.Contains(errs, "--insecure-listen") {
+			t.Errorf("%s: exit %d, %s", what, code, errs)
+		}
+	}
 	l := listening{}
 	for addr, want := range map[string]string{":80": "127.0.0.1:80", "localhost:1": "localhost:1", "[::1]:2": "[::1]:2"} {
 		if got, err := l.address("x", addr, "y", false); err != nil || got != want {

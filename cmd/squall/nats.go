@@ -82,12 +82,14 @@ func (e *embedded) start(cmd *cobra.Command, log *slog.Logger) (*natsconn.Server
 			return nil, fault.New(fault.InvalidArgument, "--%s beside --nats-config: say it in %s", name, e.config)
 		}
 	}
-	said, err := natsconn.ReadConfig(e.config)
+	listeners, err := natsconn.ReadConfig(e.config)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := e.listening.address("NATS", said.Listen, "authorization or accounts in "+e.config, said.Secured); err != nil {
-		return nil, err
+	for _, l := range listeners {
+		if _, err := e.listening.address(l.What, l.Addr, l.By+" in "+e.config, l.Secured); err != nil {
+			return nil, err
+		}
 	}
 	return natsconn.Embed(natsconn.ServerOptions{ConfigFile: e.config, Logger: log})
 }

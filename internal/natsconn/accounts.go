@@ -24,11 +24,15 @@ type Accounts struct {
 func Roles() []string { return []string{"coordinator", "executor", "gateway", "client"} }
 
 // permissions are the subjects of a role, in nats-server's words. Executors and clients keep to Squall's subjects and to what
-// the store needs of JetStream: they can neither make nor delete streams, and a client cannot speak as a node.
+// the store needs of JetStream, which is named here: they look up streams, read and follow them, and write through the subjects
+// of state. They cannot make, change, remove, copy, move or empty a stream, nor delete a message of one, and a client cannot
+// speak as a node. All namespaces of the servers share the roles.
 func permissions(role string) string {
 	const (
-		layout = `"$JS.API.STREAM.CREATE.>", "$JS.API.STREAM.UPDATE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>"`
-		state  = `"squall.*.kv.>", "squall.*.kvc.>", "squall.*.sys.>", "squall.*.sysc.>"`
+		store = `"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>",
+            "$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.INFO.>", "$JS.API.CONSUMER.DELETE.>", "$JS.API.CONSUMER.MSG.NEXT.>",
+            "$JS.ACK.>", "$JS.FC.>"`
+		state = `"squall.*.kv.>", "squall.*.kvc.>", "squall.*.sys.>", "squall.*.sysc.>"`
 	)
 	switch role {
 	case "coordinator":
@@ -38,15 +42,14 @@ func permissions(role string) string {
 	case "executor":
 		return `
         publish: {
-          allow: ["squall.>", "$JS.>", "_INBOX.>"]
-          deny: ["squall.*.fence.>", ` + layout + `]
+          allow: ["squall.>", "_INBOX.>", ` + store + `]
+          deny: ["squall.*.fence.>"]
         }
         subscribe: { allow: ["squall.>", "_INBOX.>"] }`
 	}
 	return `
         publish: {
-          allow: ["squall.*.call.*", "squall.*.run.*", "squall.*.admin.*", "squall.*.wholends", ` + state + `, "$JS.>"]
-          deny: [` + layout + `]
+          allow: ["squall.*.call.*", "squall.*.run.*", "squall.*.admin.*", "squall.*.wholends", ` + state + `, ` + store + `]
         }
         subscribe: { allow: ["squall.*.reply.>", "squall.*.upd.>", "squall.*.lend.*", "_INBOX.>"] }`
 }
