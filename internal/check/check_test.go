@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -109,15 +110,18 @@ func TestMutations(t *testing.T) {
 		want  []history.Rule // at least one of them
 	}{
 		{cache.BreakCompareAndSet, kvs.SingleKey, []history.Rule{history.LostWrite}},
-		{cache.BreakSnapshot, kvs.RepeatableRead, []history.Rule{history.Unrepeatable, history.OwnWrite}},
+		{cache.BreakCompareAndSet, kvs.LWW, []history.Rule{history.Counter}},
+		{cache.BreakSnapshot, kvs.RepeatableRead, []history.Rule{history.Unrepeatable}},
+		{cache.BreakSnapshot, kvs.RepeatableRead, []history.Rule{history.OwnWrite}},
 		{cache.BreakSiblings, kvs.SingleKey, []history.Rule{history.LostWrite}},
 		{cache.BreakCover, kvs.MultiKey, []history.Rule{history.NodeCut}},
+		{cache.BreakDependencies, kvs.SingleKey, []history.Rule{history.WentBack}},
 		{cache.BreakDependencies, kvs.DistributedSession, []history.Rule{history.MissedDependency, history.Cut}},
 		{cache.BreakProof, kvs.Strong, []history.Rule{history.NotLinearizable}},
 		{cache.BreakValidation, kvs.Transaction, []history.Rule{history.SingleDependency, history.AntiDependency, history.InformationCycle, history.DirtyWrite}},
 		{cache.BreakOnce, kvs.LWW, []history.Rule{history.Counter}},
 	} {
-		t.Run(string(m.rule), func(t *testing.T) {
+		t.Run(fmt.Sprint(m.rule, " ", m.level, " ", m.want[0]), func(t *testing.T) {
 			first := seed(t)
 			for try := range uint64(8) {
 				_, wrong := judged(t, check.Config{
