@@ -50,9 +50,9 @@ itself. With --break one rule of the protocol is disabled, and violations are wh
 			if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "seed %d\n", cfg.Seed); err != nil {
 				return err
 			}
-			cfg.Progress = func(ended int) {
+			cfg.Progress = func(ended, all int) {
 				if ended%50 == 0 {
-					_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "\r%d of %d runs", ended, cfg.Runs*len(cfg.Levels)) // for who watches
+					_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "\r%d of %d runs", ended, all) // for who watches
 				}
 			}
 			h, err := check.Run(cmd.Context(), cfg)

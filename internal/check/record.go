@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,9 @@ func (r *recorder) history(finals []history.Final) *history.History {
 			continue
 		}
 		o.Replaces = through(o.Replaces, dropped)
+		if o.Kind == history.Increment && o.Result == history.OK && o.Ack == kvs.Cached.String() && r.outlived(o) {
+			o.Ack = kvs.Stored.String()
+		}
 		level, _ := kvs.ParseLevel(o.Level) // it is one
 		writes := o.Kind == history.Write || o.Kind == history.Delete
 		if kept := level.Causal() || level == kvs.Transaction; kept && writes && o.Result == history.OK {
@@ -137,6 +141,22 @@ func (r *recorder) history(finals []history.Final) *history.History {
 		h.Ends = append(h.Ends, e)
 	}
 	return h
+}
+
+// underWay is how long, at most, what a cache has acknowledged waits for the store where nothing but a moment without store
+// befalls its node: 50 ms, that moment, and the pause after it.
+const underWay = 2 * time.Second
+
+// outlived reports whether the node that acknowledged an operation was neither gone nor taken for dead before it had stored
+// it: then the operation may not be lost, whatever its acknowledgement says.
+func (r *recorder) outlived(o *history.Op) bool {
+	return !slices.ContainsFunc(r.faults, func(f history.Fault) bool {
+		switch f.Kind {
+		case "kill", "zombie", "partition", "disconnect", "leave":
+			return f.Detail == o.Node && f.At < o.End+int64(underWay)
+		}
+		return false
+	})
 }
 
 // aborted reports whether an operation belongs to an execution of a transaction that did not commit, or of which nobody

@@ -38,8 +38,8 @@ type Config struct {
 	Latency time.Duration
 	// CheckEvery is cache.Config's.
 	CheckEvery time.Duration
-	// Progress is told how many runs have ended; nil tells nobody.
-	Progress func(ended int)
+	// Progress is told how many of all runs have ended; nil tells nobody.
+	Progress func(ended, all int)
 	Logger   *slog.Logger // nil discards
 }
 
@@ -85,36 +85,59 @@ func Run(ctx context.Context, cfg Config) (h *history.History, err error) {
 	}()
 	var ended atomic.Int64
 	for i, level := range cfg.Levels {
-		faulty, stop := context.WithCancel(ctx)
-		var faults sync.WaitGroup
-		if cfg.Faults {
-			faults.Go(func() { s.befall(faulty) })
-		}
-		var workers sync.WaitGroup
-		var drawn atomic.Int64
-		for w := range cfg.Workers {
-			workers.Go(func() {
-				rng := rand.New(rand.NewPCG(cfg.Seed, uint64(100*(i+1)+w)))
-				for drawn.Add(1) <= int64(cfg.Runs) && ctx.Err() == nil {
-					s.call(ctx, rng, level)
-					if n := ended.Add(1); cfg.Progress != nil {
-						cfg.Progress(int(n))
-					}
-				}
-			})
-		}
-		workers.Wait()
-		stop()
-		faults.Wait()
-		if ctx.Err() != nil {
-			return nil, fault.From(ctx.Err())
-		}
+		s.carryOut(ctx, i, level, cfg.Runs, &ended)
+	}
+	if n := cfg.control(); n > 0 {
+		s.carryOut(ctx, len(cfg.Levels), kvs.LWW, n, &ended)
+	}
+	if ctx.Err() != nil {
+		return nil, fault.From(ctx.Err())
 	}
 	finals, err := s.settle(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return rec.history(finals), nil
+}
+
+// controlRuns is how many runs at lww, at least, show what the levels rule out.
+const controlRuns = 200
+
+// control is how many runs at lww there are beside those that are asked for: without them a level that is never put to the test
+// would pass.
+func (c *Config) control() int {
+	if slices.Contains(c.Levels, kvs.LWW) || !slices.ContainsFunc(c.Levels, history.Counts) {
+		return 0
+	}
+	return max(controlRuns, c.Runs/10)
+}
+
+func (c *Config) allRuns() int { return len(c.Levels)*c.Runs + c.control() }
+
+// carryOut does so many runs at a level, the i-th thing that the stage sees. It ends early with ctx.
+func (s *stage) carryOut(ctx context.Context, i int, level kvs.Level, runs int, ended *atomic.Int64) {
+	faulty, stop := context.WithCancel(ctx)
+	defer stop()
+	var faults sync.WaitGroup
+	if s.cfg.Faults {
+		faults.Go(func() { s.befall(faulty) })
+	}
+	var workers sync.WaitGroup
+	var drawn atomic.Int64
+	for w := range s.cfg.Workers {
+		workers.Go(func() {
+			rng := rand.New(rand.NewPCG(s.cfg.Seed, uint64(100*(i+1)+w)))
+			for drawn.Add(1) <= int64(runs) && ctx.Err() == nil {
+				s.call(ctx, rng, level)
+				if n := ended.Add(1); s.cfg.Progress != nil {
+					s.cfg.Progress(int(n), s.cfg.allRuns())
+				}
+			}
+		})
+	}
+	workers.Wait()
+	stop()
+	faults.Wait()
 }
 
 // Save writes a history as squall check reads it.

@@ -6,6 +6,9 @@ import (
 	"github.com/squall-faas/squall/kvs"
 )
 
+// Counts reports whether Anomalies looks for what a level rules out.
+func Counts(l kvs.Level) bool { return l.Causal() || l.Repeatable() }
+
 // Anomalies counts, of the successful runs at lww, how many saw or did what rr, sk, mk and dsc rule out (Cloudburst §6.2.2,
 // Table 2). A level has no entry where no run broke its promise. That some have one is what shows that a workload can tell
 // the levels apart at all.

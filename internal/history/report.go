@@ -155,6 +155,7 @@ func (r Report) Vacuous() []string {
 	if r.Unsettled > 0 {
 		why = append(why, fmt.Sprintf("of %d keys that were written no final state was recorded, so their writes may be lost", r.Unsettled))
 	}
+	control := slices.ContainsFunc(r.Levels, func(l LevelCount) bool { return l.Level == kvs.LWW.String() })
 	for _, l := range r.Levels {
 		level, err := kvs.ParseLevel(l.Level)
 		switch {
@@ -167,6 +168,8 @@ func (r Report) Vacuous() []string {
 			why = append(why, fmt.Sprintf("no read at %s saw a write", l.Level))
 		case level == kvs.LWW && len(r.Anomalies) == 0:
 			why = append(why, "the runs at lww show no anomaly, so the workload cannot tell the levels apart")
+		case control && len(r.Anomalies) > 0 && Counts(level) && r.Anomalies[l.Level] == 0:
+			why = append(why, fmt.Sprintf("the runs at lww show nothing that %s rules out, so the workload does not try it", l.Level))
 		}
 	}
 	return why

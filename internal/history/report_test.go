@@ -131,6 +131,7 @@ func TestVacuous(t *testing.T) {
 		{"no success", sound + "r4 a n1 rr write j y1\nr5 a n1 rr read j y1\nfinal j y1\nend r4 failed\nend r5 failed", "no run at rr succeeded"},
 		{"no write", sound + "r4 a n1 rr read j -", "nothing was written at rr"},
 		{"no read", sound + "r4 a n1 rr write j y1\nfinal j y1", "no read at rr saw a write"},
+		{"never tried", sound + "r4 a n1 rr write j y1\nr5 a n1 rr read j y1\nfinal j y1", "nothing that rr rules out"},
 		{"no anomaly", sound[:strings.Index(sound, "r2 a")] + "r2 a n1 lww read k x1\nr4 a n1 sk write j y1 t=10-20\nr5 a n1 sk write j y2 t=10-20\nr6 a n1 sk read j y1\nfinal k x1\nfinal j y1,y2", "no anomaly"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
