@@ -9,6 +9,7 @@ import (
 
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/bus"
+	"github.com/squall-faas/squall/internal/hlc"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/link"
 	"github.com/squall-faas/squall/internal/recent"
@@ -103,7 +104,7 @@ func (c *Coordinator) start(ctx context.Context) error {
 	}
 	c.self = wire.Peer{Name: c.cfg.Name, Incarnation: life}
 	c.mux, err = link.New(link.Config{
-		Bus: c.cfg.Bus, Subjects: c.subjects, Self: c.self, Handle: c.handle, Lost: c.linkLost, Logger: c.log,
+		Bus: c.cfg.Bus, Subjects: c.subjects, Self: c.self, Handle: c.handle, Lost: c.linkLost, Clock: hlc.New(life, nil), Logger: c.log,
 	})
 	if err != nil {
 		return err

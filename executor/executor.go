@@ -191,7 +191,7 @@ func (e *Executor) Announce() {
 
 func (e *Executor) listen(self wire.Peer) (*link.Mux, error) {
 	return link.New(link.Config{
-		Bus: e.cfg.Bus, Subjects: e.subjects, Self: self, Handle: e.handle, Lost: e.peerLost, Logger: e.log,
+		Bus: e.cfg.Bus, Subjects: e.subjects, Self: self, Handle: e.handle, Lost: e.peerLost, Clock: e.cfg.Cache.Clock(), Logger: e.log,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/bus"
+	"github.com/squall-faas/squall/internal/hlc"
 	"github.com/squall-faas/squall/internal/wire"
 )
 
@@ -31,6 +32,9 @@ type Config struct {
 	Handle func(from wire.Peer, message []byte)
 	// Lost is told once that a peer is gone for good; messages on the way to it are dropped. May be nil.
 	Lost   func(peer wire.Peer)
+	// Clock travels with every message, and is as late as the sender's when the message is handled (Kulkarni et al. '14, §3): what
+	// a function writes is later than what those that its arguments come from wrote, whatever their nodes' clocks say. nil is none.
+	Clock  *hlc.Clock
 	Logger *slog.Logger // nil discards
 }
 
@@ -186,7 +190,7 @@ func (m *Mux) forgetLocked(p wire.Peer) bool {
 // transmitLocked publishes frames. The lock is held so that frames leave in their order.
 func (m *Mux) transmitLocked(l *link, frames []frame) {
 	for _, f := range frames {
-		b, err := wire.Encode(&wire.Frame{From: m.cfg.Self, To: l.peer.Incarnation, Seq: f.seq, Message: f.data})
+		b, err := wire.Encode(&wire.Frame{From: m.cfg.Self, To: l.peer.Incarnation, Seq: f.seq, Message: f.data, Clock: m.clock()})
 		if err == nil {
 			err = m.cfg.Bus.Publish(bus.Msg{
 				Subject: m.cfg.Subjects.Node(l.peer.Name),
@@ -198,6 +202,13 @@ func (m *Mux) transmitLocked(l *link, frames []frame) {
 			m.log.Warn("message is kept and sent again", "node", l.peer.Name, "err", err)
 		}
 	}
+}
+
+func (m *Mux) clock() uint64 {
+	if m.cfg.Clock == nil {
+		return 0
+	}
+	return m.cfg.Clock.Now().Time
 }
 
 func (m *Mux) receive(msg bus.Msg) {
@@ -240,6 +251,9 @@ func (m *Mux) receiveFrame(b []byte) error {
 		m.lose(p)
 	}
 	if ok {
+		if m.cfg.Clock != nil && f.Clock != 0 {
+			m.cfg.Clock.Observe(hlc.Stamp{Time: f.Clock}) // one that is wrong by far is not followed
+		}
 		m.cfg.Handle(f.From, f.Message)
 	}
 	return nil

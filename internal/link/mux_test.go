@@ -13,6 +13,7 @@ import (
 
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/bus"
+	"github.com/squall-faas/squall/internal/hlc"
 	"github.com/squall-faas/squall/internal/id"
 	"github.com/squall-faas/squall/internal/link"
 	"github.com/squall-faas/squall/internal/wire"
@@ -29,6 +30,47 @@ type node struct {
 	mu   sync.Mutex
 	got  map[wire.Peer][]uint64 // numbers of the messages that came
 	lost []wire.Peer
+}
+
+// TestClockTravels: whatever the wall clocks say, a message is handled later than all that its sender had stamped before; a clock
+// that is wrong by far is not followed.
+func TestClockTravels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := bus.NewNetwork(bus.Options{})
+		defer net.Close()
+		const hour = time.Hour
+		for _, tc := range []struct {
+			name    string
+			ahead   time.Duration
+			follows bool
+		}{{"level", 0, true}, {"ahead", 300 * time.Millisecond, true}, {"behind", -hour, true}, {"wrong", hour, false}} {
+			theirs := hlc.New(1, func() time.Time { return time.Now().Add(tc.ahead) })
+			mine := hlc.New(2, nil)
+			var got hlc.Stamp
+			open := func(name string, c *hlc.Clock, handle func(wire.Peer, []byte)) *link.Mux {
+				m, err := link.New(link.Config{
+					Bus: net.Join(name), Subjects: wire.In("test"), Self: wire.Peer{Name: name, Incarnation: 1}, Handle: handle, Clock: c,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return m
+			}
+			from, to := "from-"+tc.name, "to-"+tc.name
+			receiver := open(to, mine, func(wire.Peer, []byte) { got = mine.Now() })
+			sender := open(from, theirs, func(wire.Peer, []byte) {})
+			before := theirs.Now()
+			if err := sender.Send(wire.Peer{Name: to, Incarnation: 1}, &wire.Release{}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if got == (hlc.Stamp{}) || got.Compare(before) > 0 != tc.follows {
+				t.Errorf("%s: sent after %v, handled at %v", tc.name, before, got)
+			}
+			sender.Close()
+			receiver.Close()
+		}
+	})
 }
 
 // join starts a node; all that it starts ends with the test.

@@ -19,6 +19,7 @@ type Frame struct {
 	To      uint64 `cbor:"2,keyasint,omitempty"` // the incarnation it is meant for; 0 while the sender does not know
 	Seq     uint64 `cbor:"3,keyasint"`           // from 1, per pair of incarnations
 	Message []byte `cbor:"4,keyasint"`
+	Clock   uint64 `cbor:"5,keyasint,omitempty"` // the sender's hybrid logical clock as it was sent; 0 where it has none
 }
 
 func (*Frame) wireType() Type { return TypeFrame }
