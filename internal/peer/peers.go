@@ -173,7 +173,7 @@ func (p *Peers) Owner(app string, key kvs.Key) string {
 
 // Owners implements cache.Peers.
 func (p *Peers) Owners(app string, key kvs.Key, n int) []string {
-	return p.fleet.owners(app, string(key), n, time.Now())
+	return p.fleet.owners(app, string(key), n, p.cfg.Wall())
 }
 
 // Fetch implements cache.Peers.

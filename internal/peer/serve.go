@@ -145,7 +145,8 @@ func refOf(v *version.Version) string {
 	return strconv.FormatUint(uint64(v.Revision), 36) + "." + strconv.FormatUint(v.Stamp.Time, 36) + "." + strconv.FormatUint(v.Stamp.Node, 36)
 }
 
-// mostGiven bounds what is kept for others: the values themselves are the cache's, or garbage a minute later.
+// mostGiven bounds what is kept for others. The values themselves are the cache's; those that it has let go of are kept until the
+// next is given after their time.
 const mostGiven = 128
 
 func newGiven() *given { return &given{values: recent.New[string, blob](mostGiven)} }
@@ -156,7 +157,18 @@ func (g *given) give(key kvs.Key, ref string, payload []byte) {
 	defer g.mu.Unlock()
 	id := string(key) + "\x00" + ref
 	b, _ := g.values.Get(id)
-	b.payload, b.until = payload, time.Now().Add(capabilityFor)
+	now := time.Now()
+	b.payload, b.until = payload, now.Add(capabilityFor)
+	var over []string
+	g.values.Newest(func(id string, b blob) bool {
+		if b.payload != nil && now.After(b.until) {
+			over = append(over, id)
+		}
+		return true
+	})
+	for _, id := range over {
+		g.values.Add(id, blob{})
+	}
 	g.values.Add(id, b)
 }
 

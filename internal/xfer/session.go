@@ -168,7 +168,10 @@ func (n *session) send(head, data []byte) error {
 	if err := n.conn.SetWriteDeadline(time.Now().Add(n.server.cfg.StallTimeout)); err != nil {
 		return err
 	}
-	n.pieces = append(n.pieces[:0], head, first)
+	n.pieces = append(n.pieces[:0], head)
+	if len(first) > 0 { // on a pipe to write nothing is to wait for a reader
+		n.pieces = append(n.pieces, first)
+	}
 	pieces := n.pieces // WriteTo eats what it is called on
 	_, err := pieces.WriteTo(n.conn)
 	clear(n.pieces) // an idle session must not hold a value
