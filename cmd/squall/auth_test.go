@@ -1,17 +1,20 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"gopkg.in/yaml.v3"
 
+	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/natsconn"
 )
 
@@ -73,14 +76,41 @@ func TestCredentials(t *testing.T) {
 		t.Fatalf("%v", x)
 	}
 
-	// A client cannot speak as a node, and neither it nor an executor can harm the store.
-	refusedSubjects(t, url, filepath.Join(dir, "client", "nkey"), "squall.default.hb.e9", "squall.default.fence.e1", "squall.default.node.e1")
+	// What the store has besides: chunks, the lists of streams, consumers, reads through the leader.
+	for _, fill := range []string{"a", "b"} {
+		long := sh.file(fill, `"`+strings.Repeat(fill, 700<<10)+`"`)
+		sh.ok("kv", "put", "long", "@"+long)
+		if got := sh.ok("kv", "get", "long"); !strings.Contains(got, strings.Repeat(fill, 700<<10)) {
+			t.Fatalf("%d bytes of a long value", len(got))
+		}
+	}
+	if got := sh.ok("kv", "ls"); !strings.Contains(got, "long") {
+		t.Fatal(got)
+	}
+	sh.ok("kv", "del", "long")
+	ex.end()
+	defer as("executor", "executor", "--name", "e1", "--wasm-cache", filepath.Join(sh.dir, "wasm")).end() // its fence is another
+
+	// Neither a client nor an executor can speak as a coordinator, or change the store but by writing state.
+	everybody := []string{
+		"squall.default.fence.e1", "$SYS.REQ.SERVER.PING", "$KV.b.k", "$JS.API.STREAM.CREATE.EVIL", "$JS.API.STREAM.MSG.DELETE.SQUALL_KV_0",
+		"$JS.API.STREAM.RESTORE.EVIL", "$JS.SNAPSHOT.RESTORE.EVIL.x", "$JS.API.CONSUMER.LEADER.STEPDOWN.SQUALL_KV_0.c", "$JS.API.CONSUMER.PEER.REMOVE.SQUALL_KV_0.c",
+		"$JS.API.CONSUMER.PAUSE.SQUALL_KV_0.c", "$JS.API.CONSUMER.DURABLE.CREATE.SQUALL_KV_0.c", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.META.RESCUE",
+		"$JS.API.SERVER.REMOVE", "$JS.API.SERVER.EVACUATE", "$JS.API.ACCOUNT.PURGE.SQUALL", "$JS.API.ACCOUNT.STREAM.MOVE.SQUALL.SQUALL_KV_0",
+		"$JS.API.ACCOUNT.STREAM.CANCEL_MOVE.SQUALL.SQUALL_KV_0", "$JS.ACK.SQUALL_KV_0.c.1.1.1.1.0",
+	}
+	for _, op := range []string{"UPDATE", "DELETE", "PURGE", "SNAPSHOT", "PEER.REMOVE", "PEER.EVACUATE", "LEADER.STEPDOWN", "CANCEL_MOVE"} {
+		everybody = append(everybody, "$JS.API.STREAM."+op+".SQUALL_KV_0")
+	}
 	for _, name := range []string{"client", "executor", "gateway"} {
-		refusedSubjects(t, url, filepath.Join(dir, name, "nkey"), "squall.default.fence.e1",
-			"$JS.API.STREAM.CREATE.EVIL", "$JS.API.STREAM.UPDATE.SQUALL_KV_0", "$JS.API.STREAM.DELETE.SQUALL_KV_0", "$JS.API.STREAM.PURGE.SQUALL_KV_0",
-			"$JS.API.STREAM.MSG.DELETE.SQUALL_KV_0", "$JS.API.STREAM.RESTORE.EVIL", "$JS.API.STREAM.SNAPSHOT.SQUALL_KV_0",
-			"$JS.API.STREAM.PEER.REMOVE.SQUALL_KV_0", "$JS.API.STREAM.LEADER.STEPDOWN.SQUALL_KV_0", "$JS.API.CONSUMER.LEADER.STEPDOWN.SQUALL_KV_0.c",
-			"$JS.API.META.LEADER.STEPDOWN", "$JS.API.ACCOUNT.PURGE.SQUALL")
+		subjects := everybody
+		if name != "executor" {
+			subjects = append([]string{
+				"squall.default.hb.e9", "squall.default.node.e1", "squall.default.ping.e1", "squall.default.mail.e1", "squall.default.cache.e1",
+				"squall.default.kvc.0.fence.e1-1", "squall.default.sysc.0.fence.e1-1",
+			}, everybody...)
+		}
+		refusedSubjects(t, url, filepath.Join(dir, name, "nkey"), subjects...)
 	}
 }
 
@@ -109,30 +139,96 @@ func refusedSubjects(t *testing.T, url, nkey string, subjects ...string) {
 	}
 }
 
-// TestShippedConfig reads the configuration that Compose gives its NATS servers, with the credentials that 'auth init' draws:
-// whatever it has listen beyond the loopback asks for them.
-func TestShippedConfig(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := drawCredentials(filepath.Join(dir, "drawn"), []string{"nats-1:6222", "nats-2:6222", "nats-3:6222"}); err != nil {
-		t.Fatal(err)
+// shipped is what Compose runs of the NATS servers, and their credentials.
+type shipped struct {
+	Services map[string]struct {
+		Command     []string
+		Environment map[string]string
+		Volumes     []string
+		Healthcheck struct{ Test []string }
 	}
-	text, err := os.ReadFile("../../deploy/compose/nats.conf")
+}
+
+// TestShippedConfig reads the configuration that Compose gives its NATS servers, with the credentials that its 'auth init'
+// draws. Whatever that has a server listen on beyond the loopback asks for credentials, and a server runs with it.
+func TestShippedConfig(t *testing.T) {
+	var compose shipped
+	text, err := os.ReadFile("../../docker-compose.yml")
+	if err == nil {
+		err = yaml.Unmarshal(text, &compose)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := filepath.Join(dir, "nats.conf")
-	if err := errors.Join(os.WriteFile(config, text, 0o600), os.Rename(filepath.Join(dir, "drawn", "nats"), filepath.Join(dir, "auth"))); err != nil {
+	sh := isolate(t)
+	drawn := filepath.Join(sh.dir, "drawn")
+	draw := slices.Clone(compose.Services["auth"].Command) // auth init DIRECTORY --route …
+	if len(draw) != 9 || draw[2] != "/auth" {
+		t.Fatalf("%q", draw)
+	}
+	draw[2] = drawn
+	sh.ok(draw...)
+
+	// As the volumes have it: the file, and beside it what the servers may know.
+	if text, err = os.ReadFile("../../deploy/compose/nats.conf"); err != nil {
 		t.Fatal(err)
+	}
+	config := sh.file("nats.conf", string(text))
+	if err := os.Rename(filepath.Join(drawn, "nats"), filepath.Join(sh.dir, "auth")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"nats-1", "nats-2", "nats-3"} {
+		x := compose.Services[name]
+		if !slices.Equal(x.Command, []string{"nats", "--nats-config", "/etc/squall/nats.conf"}) || !slices.Contains(draw, name+":6222") ||
+			!slices.Contains(x.Volumes, "./deploy/compose/nats.conf:/etc/squall/nats.conf:ro") || !slices.Contains(x.Volumes, "auth-nats:/etc/squall/auth:ro") ||
+			!slices.Contains(x.Volumes, name+":/data") || x.Environment["SQUALL_NAME"] != name || slices.ContainsFunc(x.Healthcheck.Test, func(s string) bool { return strings.Contains(s, ":8222") }) {
+			t.Errorf("%s: %+v", name, x)
+		}
 	}
 	t.Setenv("SQUALL_NAME", "nats-1")
 	all, err := natsconn.ReadConfig(config)
-	if err != nil || len(all) != 3 {
-		t.Fatalf("%+v, %v", all, err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	var got []string
 	for _, l := range all {
+		got = append(got, l.Addr)
 		if _, err := (listening{}).address(l.What, l.Addr, l.By, l.Secured); err != nil {
 			t.Error(err)
 		}
+	}
+	if want := []string{"0.0.0.0:4222", "127.0.0.1:8222", "0.0.0.0:6222"}; !slices.Equal(got, want) {
+		t.Errorf("it listens on %q, not %q", got, want)
+	}
+
+	// A server takes it, here with ports and a directory of its own: who has a key is let in, and nobody else.
+	own := strings.NewReplacer("0.0.0.0:4222", "127.0.0.1:-1", "127.0.0.1:8222", "127.0.0.1:-1", "store_dir: /data", fmt.Sprintf("store_dir: %q", filepath.Join(sh.dir, "js")))
+	sh.file("nats.conf", own.Replace(string(text)))
+	cluster, err := os.ReadFile(filepath.Join(sh.dir, "auth", "cluster.conf"))
+	if err == nil {
+		there := regexp.MustCompile(`@nats-\d:6222`).ReplaceAllString(string(cluster), "@127.0.0.1:1") // where nobody listens
+		err = os.WriteFile(filepath.Join(sh.dir, "auth", "cluster.conf"), []byte(strings.Replace(there, "0.0.0.0:6222", "127.0.0.1:-1", 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := natsconn.Embed(natsconn.ServerOptions{ConfigFile: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown()
+	if s.Durability() != natsconn.Durable {
+		t.Errorf("it is %v", s.Durability())
+	}
+	for _, r := range natsconn.Roles() {
+		c, err := natsconn.Dial(t.Context(), natsconn.Options{URL: s.URL(), NKeyFile: filepath.Join(drawn, r, "nkey")})
+		if err != nil {
+			t.Fatal(r, err)
+		}
+		c.Close()
+	}
+	if _, err := natsconn.Dial(t.Context(), natsconn.Options{URL: s.URL()}); !fault.Is(err, fault.Unauthorized) {
+		t.Errorf("nobody: %v", err)
 	}
 }
 

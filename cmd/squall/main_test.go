@@ -514,18 +514,30 @@ func TestListening(t *testing.T) {
 	sh.fails(2, "--insecure-listen", "coordinator", "--metrics", "192.0.2.1:0")
 	sh.fails(2, "host:port", "nats", "--listen", "4222")
 	sh.fails(2, "durability", "nats", "--durability", "eternal")
-	for what, text := range map[string]string{
-		"NATS":           "listen: 0.0.0.0:4222",
-		"monitoring":     "listen: 127.0.0.1:-1\nhttp: 0.0.0.0:8222",
-		"its cluster":    "listen: 127.0.0.1:-1\ncluster { name: x, listen: 0.0.0.0:6222 }",
-		"its websockets": "listen: 127.0.0.1:-1\nwebsocket { listen: 0.0.0.0:8080, no_tls: true }",
-		"its leaf nodes": "listen: 127.0.0.1:-1\nleafnodes { listen: 0.0.0.0:7422 }",
-		"its profiles":   "listen: 0.0.0.0:4222\nauthorization { token: x }\nprof_port: 6060",
+	const users = "authorization { token: x }\n"
+	for what, c := range map[string]struct{ text, remedy string }{
+		"NATS":                  {"listen: 0.0.0.0:4222", "authorization"},
+		"NATS would":            {"accounts { A { users: [{ user: a, password: b }] } }\nno_auth_user: a", "no_auth_user"},
+		"its monitoring":        {"listen: 127.0.0.1:-1\nhttp: 0.0.0.0:8222", "http on 127.0.0.1"},
+		"its monitoring would":  {users + "http: 8222", "http on 127.0.0.1"},
+		"its cluster":           {"listen: 127.0.0.1:-1\ncluster { name: x, listen: 0.0.0.0:6222 }", "authorization"},
+		"its gateway":           {"listen: 127.0.0.1:-1\ngateway { name: x, listen: 0.0.0.0:7222 }", "authorization"},
+		"its leaf nodes":        {"listen: 127.0.0.1:-1\nleafnodes { listen: 0.0.0.0:7422 }", "authorization"},
+		"its websockets":        {"listen: 127.0.0.1:-1\nwebsocket { listen: 0.0.0.0:8080, no_tls: true }", "authorization"},
+		"its MQTT":              {"listen: 127.0.0.1:-1\nserver_name: x\nmqtt { listen: 0.0.0.0:1883 }", "authorization"},
+		"its profiles":          {"listen: 0.0.0.0:4222\n" + users + "prof_port: 6060", "no prof_port"},
+		"0.0.0.0:6222, beyond":  {users + "cluster { name: x, port: 6222 }", "of cluster in "},
+		"10.11.12.13:8, beyond": {users + "https: 10.11.12.13:8\nlisten: 127.0.0.1:-1", "https on 127.0.0.1"},
 	} {
-		code, _, errs := sh.run("", "nats", "--nats-config", sh.file("nats.conf", text))
-		if code != 2 || !strings.Contains(errs, what) || !strings.Contains(errs, "--insecure-listen") {
+		code, _, errs := sh.run("", "nats", "--nats-config", sh.file("nats.conf", c.text))
+		if code != 2 || !strings.Contains(errs, what) || !strings.Contains(errs, c.remedy) || !strings.Contains(errs, "nats.conf, or say --insecure-listen") {
 			t.Errorf("%s: exit %d, %s", what, code, errs)
 		}
+	}
+	// On the loopback nothing is asked for; beyond it what is told by name passes.
+	start(t, "nats", "--nats-config", sh.file("nats.conf", "listen: 127.0.0.1:-1\nhttp: -1\ncluster { name: x, listen: 127.0.0.1:-1 }")).end()
+	if got, err := (listening{insecure: true}).address("its monitoring", "0.0.0.0:8222", "y", false); err != nil || got != "0.0.0.0:8222" {
+		t.Errorf("%s, %v", got, err)
 	}
 	l := listening{}
 	for addr, want := range map[string]string{":80": "127.0.0.1:80", "localhost:1": "localhost:1", "[::1]:2": "[::1]:2"} {

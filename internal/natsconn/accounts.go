@@ -23,16 +23,21 @@ type Accounts struct {
 // Roles that have a user each.
 func Roles() []string { return []string{"coordinator", "executor", "gateway", "client"} }
 
-// permissions are the subjects of a role, in nats-server's words. Executors and clients keep to Squall's subjects and to what
-// the store needs of JetStream, which is named here: they look up streams, read and follow them, and write through the subjects
-// of state. They cannot make, change, remove, copy, move or empty a stream, nor delete a message of one, and a client cannot
-// speak as a node. All namespaces of the servers share the roles.
+// permissions are the subjects of a role, in nats-server's words. Executors and clients may publish Squall's subjects and, of
+// JetStream, what a store asks for, which is named here: where a stream stands, its messages, and consumers to follow it. So
+// they cannot make, change, remove, copy, move or purge a stream, nor delete a message of one; what is replaced or outlived
+// the coordinators sweep. Nor does a client raise the fence of an executor.
+//
+// That is against mistakes, not against who means harm. State is everybody's: who may write it may overwrite each key of each
+// namespace, for all namespaces of the servers share the roles, and may empty a stream by a Nats-Rollup header while the
+// streams allow that. A client may not publish on nodes' subjects, but the server answers, and consumers deliver, on whatever
+// subject a request names, and it checks no permissions there.
 func permissions(role string) string {
 	const (
-		store = `"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>",
-            "$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.INFO.>", "$JS.API.CONSUMER.DELETE.>", "$JS.API.CONSUMER.MSG.NEXT.>",
-            "$JS.ACK.>", "$JS.FC.>"`
-		state = `"squall.*.kv.>", "squall.*.kvc.>", "squall.*.sys.>", "squall.*.sysc.>"`
+		store = `"$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.CREATE.>",
+            "$JS.API.CONSUMER.INFO.>", "$JS.API.CONSUMER.DELETE.>", "$JS.API.CONSUMER.MSG.NEXT.>"`
+		state  = `"squall.*.kv.>", "squall.*.kvc.>", "squall.*.sys.>", "squall.*.sysc.>"`
+		fences = `"squall.*.kvc.*.fence.>", "squall.*.sysc.*.fence.>"` // of the store, see kvs/jetkv
 	)
 	switch role {
 	case "coordinator":
@@ -50,6 +55,7 @@ func permissions(role string) string {
 	return `
         publish: {
           allow: ["squall.*.call.*", "squall.*.run.*", "squall.*.admin.*", "squall.*.wholends", ` + state + `, ` + store + `]
+          deny: [` + fences + `]
         }
         subscribe: { allow: ["squall.*.reply.>", "squall.*.upd.>", "squall.*.lend.*", "_INBOX.>"] }`
 }

@@ -194,7 +194,11 @@ func handlers(log *slog.Logger) []nats.Option {
 			if s != nil {
 				subject = s.Subject
 			}
-			log.Warn("nats error", "subject", subject, "err", err)
+			level := slog.LevelWarn
+			if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"$JS.API.STREAM.PURGE.`) {
+				level = slog.LevelDebug // a store tries to remove what it has replaced; see permissions
+			}
+			log.Log(context.Background(), level, "nats error", "subject", subject, "err", err)
 		}),
 	}
 }
