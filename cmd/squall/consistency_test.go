@@ -34,8 +34,18 @@ func TestConsistencyOfKeys(t *testing.T) {
 	}
 	sh.ok("kv", "put", "cart", `"both"`, "--consistency", "sk", "--if-revision", fmt.Sprint(x["revision"]))
 	sh.want("both\n", "kv", "get", "cart", "--siblings")
+	// A delete takes away what it names and nothing else.
+	sh.fails(2, "--if-revision", "kv", "del", "cart", "--consistency", "sk")
+	read := fmt.Sprint(sh.json("kv", "get", "cart")["revision"])
+	sh.ok("kv", "put", "cart", `"eggs"`, "--consistency", "sk")
+	sh.fails(1, "conflict", "kv", "del", "cart", "--consistency", "sk", "--if-revision", read)
+	sh.want("eggs\nboth\n", "kv", "get", "cart", "--siblings")
+	sh.ok("kv", "del", "cart", "--consistency", "sk", "--if-revision", fmt.Sprint(sh.json("kv", "get", "cart")["revision"]))
+	sh.fails(1, "not_found", "kv", "get", "cart")
+	sh.ok("kv", "del", "k", "--consistency", "strong")
+	sh.fails(1, "not_found", "kv", "get", "k", "--consistency", "strong")
 	for _, args := range [][]string{
-		{"kv", "get", "k", "--consistency", "all"}, {"kv", "put", "k", "1", "--consistency", "all"},
+		{"kv", "get", "k", "--consistency", "all"}, {"kv", "put", "k", "1", "--consistency", "all"}, {"kv", "del", "k", "--consistency", "all"},
 		{"kv", "update", "k", "add", "1", "--consistency", "all"}, {"call", "increment", "1", "--consistency", "all"},
 		{"run", "compose", "x=1", "--consistency", "all"},
 	} {

@@ -235,22 +235,29 @@ A value is JSON, or text as it stands where it is no JSON.`,
 
 func (a *app) kvDelete(k *keys) *cobra.Command {
 	var revision uint64
+	var level levelFlag
 	cmd := &cobra.Command{
 		Use: "del KEY…", Short: "Delete keys; one that is not there is no error", Args: cobra.MinimumNArgs(1),
+		Example: "  squall kv del answer greeting\n  squall kv del cart --consistency sk --if-revision 7",
 		RunE: a.with(func(ctx context.Context, c *client.Client, args []string) error {
+			if l := client.Level(level); l.Causal() && revision == 0 { // a command has read nothing, so nothing would go
+				return fault.New(fault.InvalidArgument, "a delete at level %s removes what was read of the key: say with --if-revision what that is, or delete at level lww", l)
+			}
 			for _, s := range args {
 				key, err := k.parse(s)
 				if err != nil {
 					return err
 				}
-				if err := c.Delete(ctx, string(key), client.IfRevision(kvs.Revision(revision))); err != nil {
+				if err := c.Delete(ctx, string(key), client.Consistency(client.Level(level)), client.IfRevision(kvs.Revision(revision))); err != nil {
 					return err
 				}
 			}
 			return nil
 		}),
 	}
-	cmd.Flags().Uint64Var(&revision, "if-revision", 0, "only if the key's revision is this one")
+	f := cmd.Flags()
+	f.Uint64Var(&revision, "if-revision", 0, "only if the key's revision is this one")
+	f.Var(&level, "consistency", "`level`; at sk, mk and dsc --if-revision must name what is deleted: "+levelNames())
 	return cmd
 }
 

@@ -7,14 +7,21 @@ import (
 	"github.com/squall-faas/squall/internal/bus"
 )
 
-// befall has faults befall the nodes until ctx ends: at most one executor at a time is cut off.
+// befall has faults befall the nodes until ctx ends: at most one executor at a time is cut off. The first two are a kill and
+// a cut, so that a short workload has both.
 func (s *stage) befall(ctx context.Context) {
 	stop := s.memory.Network.Inject(bus.Rule{Drop: 0.01, Duplicate: 0.03, Reorder: 0.05, MaxDelay: 2 * time.Millisecond})
 	defer stop()
-	for s.wait(ctx, 30*time.Millisecond, 300*time.Millisecond) {
+	for n := 0; s.wait(ctx, 30*time.Millisecond, 300*time.Millisecond); n++ {
 		s.mu.Lock()
 		victim := s.nodes[s.rng.IntN(len(s.nodes))]
 		what := s.rng.IntN(8)
+		switch n {
+		case 0:
+			what = 0
+		case 1:
+			what = 2 + what%2
+		}
 		s.mu.Unlock()
 		net := s.memory.Network
 		switch what {
@@ -27,16 +34,20 @@ func (s *stage) befall(ctx context.Context) {
 			}
 		case 2: // a zombie: given up for dead, while the store takes what it writes
 			s.rec.fault("zombie", victim.name)
+			over := s.rec.endanger(victim.name)
 			net.Isolate(victim.name)
 			s.wait(ctx, 2*time.Second, 5*time.Second)
 			net.Heal(victim.name)
+			over()
 		case 3: // cut off from everything
 			s.rec.fault("partition", victim.name)
+			over := s.rec.endanger(victim.name)
 			net.Isolate(victim.name)
 			victim.w.down.Store(true)
 			s.wait(ctx, 100*time.Millisecond, 4*time.Second)
 			victim.w.down.Store(false)
 			net.Heal(victim.name)
+			over()
 		case 4:
 			s.rec.fault("no store", victim.name)
 			victim.w.down.Store(true)
@@ -49,9 +60,11 @@ func (s *stage) befall(ctx context.Context) {
 			victim.w.lose.Store(150)
 		case 6:
 			s.rec.fault("disconnect", victim.name)
+			over := s.rec.endanger(victim.name)
 			net.Disconnect(victim.name)
 			s.wait(ctx, 50*time.Millisecond, 400*time.Millisecond)
 			net.Heal(victim.name)
+			over()
 		case 7:
 			s.rec.fault("leave", victim.name)
 			s.leave(ctx, victim)
@@ -60,6 +73,29 @@ func (s *stage) befall(ctx context.Context) {
 				return
 			}
 		}
+	}
+}
+
+// reportWeather notes what befell the nodes' stores, in all.
+func (s *stage) reportWeather() {
+	s.mu.Lock()
+	weathers := s.weathers
+	s.mu.Unlock()
+	for _, of := range []struct {
+		kind  string
+		count func(w *weather) uint64
+	}{
+		{"lost push", func(w *weather) uint64 { return w.lost.Load() }},
+		{"late push", func(w *weather) uint64 { return w.late.Load() }},
+		{"repeated push", func(w *weather) uint64 { return w.twice.Load() }},
+		{"lost answer", func(w *weather) uint64 { return w.mislaid.Load() }},
+		{"refused request", func(w *weather) uint64 { return w.refused.Load() }},
+	} {
+		n := uint64(0)
+		for _, w := range weathers {
+			n += of.count(w)
+		}
+		s.rec.faultsOf(of.kind, n)
 	}
 }
 
@@ -81,12 +117,14 @@ func (s *stage) wait(ctx context.Context, least, most time.Duration) bool {
 // kill ends a node as SIGKILL would: what it has not stored is lost.
 func (s *stage) kill(n *node) {
 	s.forget(n)
+	s.rec.endanger(n.name)
 	s.memory.Network.Crash(n.name)
 	n.Cache.Kill()
 }
 
 func (s *stage) leave(ctx context.Context, n *node) {
 	s.forget(n)
+	s.rec.endanger(n.name)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	_ = n.Drain(ctx) // as far as it comes

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type recorder struct {
 	ends     map[string]history.End
 	endedAt  map[string]int64 // runs
 	faults   []history.Fault
+	perils   []*peril
 }
 
 func newRecorder() *recorder {
@@ -104,8 +106,20 @@ func (r *recorder) fault(kind, detail string) {
 	r.faults = append(r.faults, history.Fault{Kind: kind, At: at, Detail: detail})
 }
 
+// faultsOf notes how many faults of a kind there were until now: of those that are too many to be noted one by one.
+func (r *recorder) faultsOf(kind string, n uint64) {
+	if n == 0 {
+		return
+	}
+	at := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.faults = append(r.faults, history.Fault{Kind: kind, At: at, N: int(n)})
+}
+
 // history is all of it. What a function kept back until it returned is written only if its attempt counted; else nobody
-// knows, for its node may have died in between.
+// knows, for its node may have died in between. An increment that a cache acknowledged stands as stored if its node outlived
+// it.
 func (r *recorder) history(finals []history.Final) *history.History {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -143,19 +157,35 @@ func (r *recorder) history(finals []history.Final) *history.History {
 	return h
 }
 
-// underWay is how long, at most, what a cache has acknowledged waits for the store where nothing but a moment without store
-// befalls its node: 50 ms, that moment, and the pause after it.
+// underWay is how long, at most, what a cache has acknowledged waits for the store where nothing worse than a moment without
+// store befalls its node: 50 ms, and the pauses between tries.
 const underWay = 2 * time.Second
 
-// outlived reports whether the node that acknowledged an operation was neither gone nor taken for dead before it had stored
-// it: then the operation may not be lost, whatever its acknowledgement says.
+// peril is a time in which a node is gone or may be taken for dead, and what it has not stored is lost.
+type peril struct {
+	node     string
+	from, to int64
+}
+
+// endanger begins a peril; over ends it, where it ends.
+func (r *recorder) endanger(node string) (over func()) {
+	p := &peril{node, r.now(), math.MaxInt64 - int64(underWay)}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.perils = append(r.perils, p)
+	return func() {
+		at := r.now()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		p.to = at
+	}
+}
+
+// outlived reports whether no peril of the node that acknowledged an operation came before it can have stored it: then the
+// operation may not be lost, whatever its acknowledgement says.
 func (r *recorder) outlived(o *history.Op) bool {
-	return !slices.ContainsFunc(r.faults, func(f history.Fault) bool {
-		switch f.Kind {
-		case "kill", "zombie", "partition", "disconnect", "leave":
-			return f.Detail == o.Node && f.At < o.End+int64(underWay)
-		}
-		return false
+	return !slices.ContainsFunc(r.perils, func(p *peril) bool {
+		return p.node == o.Node && p.from-int64(underWay) < o.End && o.Begin < p.to+int64(underWay)
 	})
 }
 

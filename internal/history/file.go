@@ -164,6 +164,8 @@ func (r *Reader) take(l line, at place) error {
 		return l.Final.check()
 	case l.Fault != nil && l.Fault.Kind == "":
 		return refuse(at, "a fault has to name its kind")
+	case l.Fault != nil && l.Fault.N < 0:
+		return refuse(at, "%d faults: give a positive number, or none for one", l.Fault.N)
 	case l.Fault != nil:
 		r.h.Faults = append(r.h.Faults, *l.Fault)
 	case l.Version != formatVersion:

@@ -154,6 +154,7 @@ func TestReaderRefuses(t *testing.T) {
 		{"outcome", head + `{"end":{"run":"r","out":"good"}}`, `unknown outcome "good"`},
 		{"final without a key", head + `{"final":{}}`, "h:2: a final state"},
 		{"fault without a kind", head + `{"fault":{"t":1}}`, "h:2: a fault"},
+		{"fewer faults than none", head + `{"fault":{"kind":"x","t":1,"n":-1}}`, "h:2: -1 faults"},
 		{"too long", head + strings.Repeat("x", maxLine+1), "h:2: the line is longer"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -94,11 +94,12 @@ type Final struct {
 	at place
 }
 
-// Fault is one that was injected.
+// Fault is one that was injected, or several of a kind that are not worth a record each.
 type Fault struct {
 	Kind   string `json:"kind"`
 	At     int64  `json:"t"` // on the clock of the operations
 	Detail string `json:"detail,omitempty"`
+	N      int    `json:"n,omitempty"` // how many, up to At; 0 is one
 }
 
 // History is what happened, in no particular order.

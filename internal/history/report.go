@@ -88,7 +88,7 @@ func (c *Checker) Report() Report {
 		}
 	}
 	for _, f := range c.h.Faults {
-		r.Faults[f.Kind]++
+		r.Faults[f.Kind] += max(f.N, 1)
 	}
 	for k := range c.keys {
 		e := &c.keys[k]

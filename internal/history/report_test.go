@@ -20,7 +20,7 @@ func TestReport(t *testing.T) {
 	got := report(t, `
 		fault crash
 		fault drop
-		fault drop
+		fault drop 3
 		r1 a n1 lww write k x1 t=10-20
 		r2 a n2 lww write k x2 t=15-25
 		r2 a n2 lww write k x3 t=18-22
@@ -41,7 +41,7 @@ func TestReport(t *testing.T) {
 			{Level: "strong", Ops: 2, Writes: 2, Runs: 2, OK: 2},
 		},
 		Runs: 7, Ops: 9, Keys: 3, Nodes: 3, Unsettled: 2,
-		Faults: map[string]int{"crash": 1, "drop": 2}, MaxWriters: 2, Contended: 2,
+		Faults: map[string]int{"crash": 1, "drop": 4}, MaxWriters: 2, Contended: 2,
 		Anomalies: map[string]int{"sk": 2}, // both runs whose writes are gone; x2 and x3 are of one
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -15,7 +15,7 @@ import (
 //	r1 b n1 sk count c 3              a read of a counter
 //	end r1 failed b=1                 a run's outcome, the attempts that counted
 //	final k x1,x2                     what the store holds; k@n1: what a node sees; #3: a count
-//	fault crash
+//	fault crash, fault drop 3
 //
 // Behind an operation: rep=x,y  t=10-20  t=10-  att=1  ts=7  unknown  failed  cached. Operations follow each other in time
 // unless t says otherwise; runs that no line ends are ok.
@@ -61,7 +61,11 @@ func script(t *testing.T, text string) *History {
 			h.Finals = append(h.Finals, fin)
 			continue
 		case "fault":
-			h.Faults = append(h.Faults, Fault{Kind: f[1], At: clock})
+			fl := Fault{Kind: f[1], At: clock}
+			if len(f) > 2 {
+				fl.N, _ = strconv.Atoi(f[2])
+			}
+			h.Faults = append(h.Faults, fl)
 			continue
 		}
 		if len(f) < 7 {
