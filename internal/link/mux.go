@@ -31,7 +31,7 @@ type Config struct {
 	// on the one goroutine of this node's inbox.
 	Handle func(from wire.Peer, message []byte)
 	// Lost is told once that a peer is gone for good; messages on the way to it are dropped. May be nil.
-	Lost   func(peer wire.Peer)
+	Lost func(peer wire.Peer)
 	// Clock travels with every message, and is as late as the sender's when the message is handled (Kulkarni et al. '14, §3): what
 	// a function writes is later than what those that its arguments come from wrote, whatever their nodes' clocks say. nil is none.
 	Clock  *hlc.Clock
