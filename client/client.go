@@ -73,7 +73,7 @@ func Connect(ctx context.Context, url string, opts ...Options) (*Client, error) 
 
 // Over makes a Client of parts; programs use Connect, squall.Open or squall.Join. natives may be nil.
 func Over(b *backbone.Backbone, natives Natives, log *slog.Logger) (*Client, error) {
-	off, err := offload.New(offload.Config{Store: b.System})
+	off, err := offload.New(offload.Config{Store: b.System, MaxPayload: b.Bus.MaxPayload()})
 	if err != nil {
 		return nil, err
 	}

@@ -10,13 +10,9 @@ import (
 	"github.com/squall-faas/squall/dag"
 	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/id"
-	"github.com/squall-faas/squall/internal/offload"
 	"github.com/squall-faas/squall/internal/wire"
 	"github.com/squall-faas/squall/kvs"
 )
-
-// smallValue is the most that is sent from the inbox's own goroutine, in bytes: it is never offloaded.
-const smallValue = offload.DefaultThreshold / 2
 
 // lingering is how long after its deadline a run's part here is kept for an owner that might recover it.
 const lingering = 30 * time.Second
@@ -338,7 +334,7 @@ func (a *activity) next() (dag.Command, bool) {
 // offLoop does what may wait for the store: on the goroutine of a function, or on one of its own when the inbox's
 // would be held up.
 func (a *activity) offLoop(inline bool, c dag.Command, do func(dag.Command)) {
-	if inline || a.burden(&c) < smallValue && !a.recorded() {
+	if inline || a.burden(&c) < a.e.cfg.Offload.Small() && !a.recorded() {
 		do(c)
 		return
 	}

@@ -66,7 +66,7 @@ func (a *activity) burden(c *dag.Command) int {
 		path, size = a.itemPath(c.Invocation.Node), sizeOf(c.Args)
 	}
 	if path == dag.Remote {
-		return max(size, smallValue)
+		return max(size, a.e.cfg.Offload.Small())
 	}
 	return size
 }

@@ -98,7 +98,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg: cfg, log: cfg.Logger, large: make(chan struct{}, cfg.MaxLarge),
 		admissions: newFlights(), outcomes: newFlights(), origins: http.NewCrossOriginProtection(),
 	}
-	off, err := offload.New(offload.Config{Store: cfg.Backbone.System})
+	off, err := offload.New(offload.Config{Store: cfg.Backbone.System, MaxPayload: cfg.Backbone.Bus.MaxPayload()})
 	if err != nil {
 		return nil, err
 	}

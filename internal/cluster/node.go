@@ -130,7 +130,7 @@ func StartExecutor(b *backbone.Backbone, cfg ExecutorConfig) (n *ExecutorNode, e
 		late = cfg.Late
 	}
 	off, err := offload.New(offload.Config{
-		Store: b.System, Hold: n.Hold, Client: n.Peers.Client(), Tier: lentValues{n.lent.tier},
+		Store: b.System, MaxPayload: b.Bus.MaxPayload(), Hold: n.Hold, Client: n.Peers.Client(), Tier: lentValues{n.lent.tier},
 		PortOf: n.Peers.PortOf, AskStore: n.Peers.AskStore, Observed: observed,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -59,6 +60,34 @@ func (w *world) held() (values int) {
 // TestLargeValues has every path of messages carry a value that is too large for one: a call's argument, the hop from one
 // executor to another, the items of a Map and their results, mail, a function's own call, the reply, an async result, an
 // error. Between executors nothing goes through the store, and when the run has ended nothing is held.
+// TestSmallMessages has servers that take messages of 64 KiB: values of more than that go their way all the same, as arguments,
+// between nodes, as items, and in replies to those who wait and to those who come later.
+func TestSmallMessages(t *testing.T) {
+	inSeededWorld(t, bus.Options{MaxPayload: 64 << 10}, "ab", nil, func(t *testing.T, w *world) {
+		w.on("a", "twice", client.Native(func(_ fn.Context, b []byte) ([]byte, error) { return append(b, b...), nil }))
+		w.on("b", "half", client.Native(func(_ fn.Context, b []byte) ([]byte, error) { return b[:len(b)/2], nil }))
+		w.on("ab", "same", client.Native(func(_ fn.Context, b []byte) ([]byte, error) { return b, nil }))
+		w.dag(func(b *dag.Builder) dag.Ref { return b.Call("half", "half", b.Call("twice", "twice", b.Input("x"))) })
+		for _, n := range []int{10 << 10, 20 << 10, 40 << 10, 70 << 10, 200 << 10} {
+			x := bytes.Repeat([]byte{byte(n >> 10)}, n)
+			if y, err := client.Call[[]byte](w.ctx, w.client, "same", x); err != nil || !bytes.Equal(x, y) {
+				t.Errorf("%d bytes there and back: %d bytes, %v", n, len(y), err)
+			}
+			if y, err := call[[]byte](w.ctx, w, x).get(); err != nil || !bytes.Equal(x, y) {
+				t.Errorf("%d bytes between nodes: %d bytes, %v", n, len(y), err)
+			}
+		}
+		w.dag(func(b *dag.Builder) dag.Ref { return b.Map("m", "same", b.Input("x")) })
+		xs := make([][]byte, 20)
+		for i := range xs {
+			xs[i] = bytes.Repeat([]byte{byte(i)}, i*5<<10)
+		}
+		if ys, err := call[[][]byte](w.ctx, w, xs).get(); err != nil || !slices.EqualFunc(xs, ys, bytes.Equal) {
+			t.Errorf("items: %d, %v", len(ys), err)
+		}
+	})
+}
+
 func TestLargeValues(t *testing.T) {
 	inWorld(t, "abc", func(t *testing.T, w *world) {
 		w.on("a", "make", client.Native(func(_ fn.Context, x int) ([]byte, error) { return large(x), nil }))

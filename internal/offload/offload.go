@@ -43,10 +43,12 @@ const (
 type Config struct {
 	// Store holds the offloaded values: the namespace's system space. Required. It is not closed by this package.
 	Store kvs.Store
-	// Threshold is how many bytes of values one message carries, references included; 0 means DefaultThreshold. It
-	// must leave room below the bus's largest message for what else a message says. Higher saves trips to the store
-	// and makes messages block the connection for longer.
+	// Threshold is how many bytes of values one message carries, references included; 0 means DefaultThreshold, and no more
+	// than a quarter of MaxPayload. It must leave room below the bus's largest message for what else a message says. Higher
+	// saves trips to the store and makes messages block the connection for longer.
 	Threshold int
+	// MaxPayload is the bus's largest message; 0 is one that leaves room enough.
+	MaxPayload int
 	// TTL of a value whose Out names none; 0 means DefaultTTL.
 	TTL time.Duration
 	// Prefix of the keys; "" means DefaultPrefix. References outside it are refused. All nodes must have the same.
@@ -75,6 +77,9 @@ type Config struct {
 func (c Config) validate() (Config, error) {
 	if c.Threshold == 0 {
 		c.Threshold = DefaultThreshold
+		if c.MaxPayload > 0 {
+			c.Threshold = min(c.Threshold, c.MaxPayload/4)
+		}
 	}
 	if c.TTL == 0 {
 		c.TTL = DefaultTTL
@@ -88,6 +93,8 @@ func (c Config) validate() (Config, error) {
 	switch {
 	case c.Store == nil:
 		return c, fault.New(fault.InvalidArgument, "offload: Store is required")
+	case c.Threshold < 4<<10 && c.MaxPayload > 0 && c.MaxPayload < 16<<10:
+		return c, fault.New(fault.InvalidArgument, "offload: the bus takes messages of %d bytes at most: set the servers' max_payload to 16 KiB or more, best 1 MiB", c.MaxPayload)
 	case c.Threshold < 4<<10:
 		return c, fault.New(fault.InvalidArgument, "offload: Threshold is %d bytes: give at least 4096, or 0 for the default", c.Threshold)
 	case c.TTL < time.Second:
@@ -104,6 +111,9 @@ type Offload struct {
 	apart *shunned // data ports whose owners share no memory with this process although their host's name says so
 	deaf  *shunned // data ports that could not be reached
 }
+
+// Small is the most bytes of values, kinds and lengths included, that are surely not offloaded.
+func (o *Offload) Small() int { return o.cfg.Threshold / 2 }
 
 // New makes an Offload.
 func New(cfg Config) (*Offload, error) {
