@@ -51,7 +51,10 @@ type explainNode struct {
 type explainBasis struct {
 	Runs   []int    // observed of each node's function
 	Given  []bool   // by node: a file says what its function does
-	Links  int      // pairs of executors between which transfers were observed
+	Links  int      // ways between executors of which no transfer was observed, and no file says how they are
+	Ways   int      // between executors
+	Store  bool     // a file says how fast it is
+	Bus    bool     // the same
 	Inputs []string // of which no file says how large they are
 }
 
@@ -81,6 +84,19 @@ func (b *explainBasis) assumed(p planner.Problem) []string {
 	}
 	for _, name := range b.Inputs {
 		out = append(out, fmt.Sprintf("that input %s has %s", name, size(forecast.Input.Bytes)))
+	}
+	if b.Ways == 0 { // nothing goes anywhere
+		return out
+	}
+	rate := func(perSecond float64) string { return size(int64(perSecond)) + "/s" }
+	if b.Links > 0 {
+		out = append(out, fmt.Sprintf("that %d of %d ways between executors carry %s after %v", b.Links, b.Ways, rate(forecast.Link.Bandwidth), forecast.Link.Latency))
+	}
+	if !b.Store {
+		out = append(out, fmt.Sprintf("that the store takes %s and gives %s", rate(forecast.Store.Write), rate(forecast.Store.Read)))
+	}
+	if !b.Bus {
+		out = append(out, fmt.Sprintf("that a message goes at %s after %v", rate(forecast.Bus.Bandwidth), forecast.Bus.Latency))
 	}
 	return out
 }

@@ -154,7 +154,7 @@ func (f *fleetFile) problem(g *dag.Graph, known learnt) (planner.Problem, *expla
 		}
 		executors = append(executors, x)
 	}
-	p.Fleet, basis.Links = forecast.Fleet(known.book, executors)
+	p.Fleet, _ = forecast.Fleet(known.book, executors)
 	for _, l := range f.Links {
 		if l.From == "" && l.To == "" {
 			for i := range executors {
@@ -164,7 +164,6 @@ func (f *fleetFile) problem(g *dag.Graph, known learnt) (planner.Problem, *expla
 					}
 				}
 			}
-			basis.Links = 0
 		}
 	}
 	for _, l := range f.Links {
@@ -177,6 +176,16 @@ func (f *fleetFile) problem(g *dag.Graph, known learnt) (planner.Problem, *expla
 		}
 		p.Fleet.Links[from][to] = planner.Link{Bandwidth: float64(l.Bandwidth), Latency: l.Latency}
 	}
+	basis.Ways = len(executors) * (len(executors) - 1)
+	for i := range executors {
+		for j := range executors {
+			// What is the assumption to the last digit is one, whoever wrote it down.
+			if i != j && p.Fleet.Links[i][j] == forecast.Link {
+				basis.Links++
+			}
+		}
+	}
+	basis.Store, basis.Bus = f.Store != nil, f.Bus != nil
 	if x := f.Store; x != nil {
 		p.Fleet.Store = planner.Store{Write: float64(x.Write), Read: float64(x.Read), WriteLatency: x.WriteLatency, ReadLatency: x.ReadLatency}
 	}

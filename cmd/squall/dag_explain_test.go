@@ -181,6 +181,20 @@ func TestExplainLearnt(t *testing.T) {
 	if n := v.Nodes; n[0].From != "file" || n[1].From != "file" || time.Duration(v.Latency) > time.Second || len(v.Assumed) != 0 {
 		t.Errorf("%+v", v)
 	}
+	text := strings.Join(explain("--fleet", sh.file("two.yaml", "executors: [{name: a}, {name: b}]\n")).Assumed, "; ")
+	for _, want := range []string{"2 of 2 ways between executors", "that the store takes", "that a message goes at"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("of two executors it assumes %s, and not %q", text, want)
+		}
+	}
+	text = strings.Join(explain("--fleet", sh.file("two.yaml", `executors: [{name: a}, {name: b}]
+links: [{from: a, to: b, bandwidth: 1000000, latency: 1ms}]
+store: {write: 1MiB, read: 1MiB}
+bus: {bandwidth: 1MiB, most: 64KiB}
+`)).Assumed, "; ")
+	if !strings.Contains(text, "1 of 2 ways between executors") || strings.Contains(text, "the store") || strings.Contains(text, "a message") {
+		t.Errorf("it assumes %s", text)
+	}
 	if _, _, err := c.Profiles(ctx, "nope"); !fault.Is(err, fault.UnknownDAG) {
 		t.Errorf("%v", err)
 	}

@@ -2,12 +2,18 @@ package bench
 
 import "testing"
 
+// TestPassing: the planner's plans are as good as the targets ask, in every cell. All but real/* is in virtual time, of one seed.
 func TestPassing(t *testing.T) {
 	r, err := Passing{Options: Options{Quick: true}, Seed: 1, Each: true}.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = r.Table(t.Output())
+	for _, x := range passingTargets {
+		if got, there := r.Ratios[x.Ratio]; !there || got > x.Limit {
+			t.Errorf("%s is %v, at most %v is wanted", x.Ratio, got, x.Limit)
+		}
+	}
 }
 
 func BenchmarkOracle(b *testing.B) {
