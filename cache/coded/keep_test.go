@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/squall-faas/squall/cache/coded/layout"
@@ -176,24 +177,32 @@ func TestFleet(t *testing.T) {
 	}
 }
 
-// TestVanished: a lender that dies without a word is noticed within a heartbeat and a half, and what asking it takes.
+// TestVanished: a lender that dies without a word is noticed within a heartbeat and a half, in virtual time. Its port refuses
+// at once here; one that keeps silent is given up after the tier's stall.
 func TestVanished(t *testing.T) {
-	w := newWorld(t, setup{lenders: 4})
-	gone := make(chan wire.Lender, 4)
-	w.tier.onGone(func(l wire.Lender) { gone <- l })
-	n := w.lenders[0]
-	n.kill()
-	select {
-	case l := <-gone:
-		if l.ID != n.ID() {
-			t.Fatal(l)
+	synctest.Test(t, func(t *testing.T) {
+		const beat = 500 * time.Millisecond
+		w := newWorld(t, setup{lenders: 4, beat: beat, portless: true})
+		died := make(chan string, 4)
+		w.tier.onGone(func(l wire.Lender) { died <- l.ID })
+		for i, after := range []time.Duration{0, beat / 2, beat - time.Millisecond} { // since its last heartbeat
+			n := w.lenders[i]
+			time.Sleep(beat - time.Since(w.began)%beat + after)
+			synctest.Wait()
+			killed := time.Now()
+			n.kill()
+			if id := <-died; id != n.ID() {
+				t.Fatalf("%s is gone, and not %s", id, n.ID())
+			}
+			want := beat + beat/2 - after
+			if took := time.Since(killed); took < want || took > want+2*time.Millisecond {
+				t.Errorf("noticed after %v, %v after its last heartbeat: want %v", took, took+after, want)
+			}
+			if left := len(w.tier.Lenders()); left != 3-i {
+				t.Fatalf("%d lenders are left after %d died", left, i+1)
+			}
 		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("not noticed")
-	}
-	if len(w.tier.Lenders()) != 3 {
-		t.Fatal(w.tier.Lenders())
-	}
+	})
 }
 
 // TestWrongSecret: another namespace's client learns nothing and changes nothing.

@@ -23,6 +23,7 @@ import (
 type Coded struct {
 	Options
 	Seed uint64 // of the simulations; 0 is 1
+	Plot string // file for a plot of the cost by the rate of requests, SVG or PNG by its ending; "" draws none
 }
 
 // Names of cases. Those of objects have a number, the bytes.
@@ -78,7 +79,7 @@ type codedRun struct {
 	took    map[string][]float64 // microseconds, by case and what was done
 }
 
-// Run measures, and ends all that it started. A wrong byte is an error.
+// Run measures, and ends all that it started. A wrong byte is an error, and invalid_argument is a Plot that cannot be drawn.
 func (c Coded) Run(ctx context.Context) (*Report, error) {
 	cases := []string{caseCopy, caseObjectRedis, caseObjectStore, caseStopped, caseKilled, caseAvailability, caseLive, caseCost}
 	for _, code := range codedCodes {
@@ -89,6 +90,14 @@ func (c Coded) Run(ctx context.Context) (*Report, error) {
 	}
 	return c.run(ctx, "coded", cases, codedTargets, func(ctx context.Context, own *suite) error {
 		r := &codedRun{suite: own, lenders: map[string]*node{}, took: map[string][]float64{}}
+		if c.Plot != "" { // before the minutes that the rest takes
+			if !r.wants(caseCost) {
+				return fault.New(fault.InvalidArgument, "the plot is of the case %s, which --only leaves out", caseCost)
+			}
+			if err := costPlot(c.Plot); err != nil {
+				return err
+			}
+		}
 		if r.wanted(caseAvailability, caseCost) {
 			r.simulate(c.Seed)
 		}

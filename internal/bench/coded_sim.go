@@ -49,13 +49,16 @@ func (r *codedRun) simulate(seed uint64) {
 		return
 	}
 	prices, pool := reclaim.PricesOf2019(), reclaim.PaperPool()
-	for _, requests := range []float64{0, 750, 3_654, 10_000, 100_000, 312_000, 1_000_000} {
+	for _, requests := range costRates {
 		serving, warm, sync := pool.HourlyCost(prices, requests)
 		row(caseCost, fmt.Sprintf("%.0f requests/h, lent", requests), "$/h", serving+warm+sync, 0)
 	}
 	row(caseCost, "provisioned", "$/h", prices.Provided, 0)
 	row(caseCost, "crossover", "requests/h", pool.Crossover(prices), 0)
 }
+
+// costRates are the requests an hour of the table of costs, which the plot marks.
+var costRates = []float64{0, 750, 3_654, 10_000, 100_000, 312_000, 1_000_000}
 
 // sensitivity is what is changed, one thing at a time, to see where 99.9 % stops holding.
 var sensitivity = []struct {

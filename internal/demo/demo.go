@@ -28,6 +28,9 @@ type Config struct {
 	Out string
 	// Listen is where the HTTP gateway listens, host:port; "" is any free port of 127.0.0.1.
 	Listen string
+	// Lent has the executors keep nothing for each other, and count bundles of files: tallies of those are too large for a
+	// message, and go through memory that lenders lend.
+	Lent bool
 	// Stay keeps the cluster up after the DAGs have run, until the context ends.
 	Stay bool
 
@@ -47,6 +50,7 @@ type Report struct {
 type Identifiers struct {
 	Tally words.Tally   // the Reduce's result, which equals the count in one thread
 	Top   []words.Entry // the most frequent ones
+	Lent  Lent          // zero without Config.Lent
 }
 
 // Photo is what came of the DAG of that name.
@@ -106,9 +110,12 @@ func Run(ctx context.Context, cfg Config) (r *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
 	p.phase("start", h.took, "every write on disk, in %s, before it is acknowledged", h.dir)
+	if cfg.Lent {
+		p.line("  %d lenders take the intermediates that do not fit a message: executors keep nothing for each other.", lenders)
+	}
 
 	r = &Report{}
-	d := &demo{house: h, printer: p}
+	d := &demo{house: h, printer: p, lent: cfg.Lent}
 	if err = d.register(ctx, wordsDir, pictureDir); err != nil {
 		return nil, err
 	}
@@ -136,7 +143,8 @@ func Run(ctx context.Context, cfg Config) (r *Report, err error) {
 type demo struct {
 	*house
 	*printer
-	refs []client.Ref // the files of identifiers, in the store
+	refs []client.Ref // the files of identifiers, or bundles of them, in the store
+	lent bool         // Config.Lent
 }
 
 // short prints a duration to three figures or so.

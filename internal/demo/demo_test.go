@@ -2,7 +2,10 @@ package demo_test
 
 import (
 	"bytes"
+	"fmt"
+	"image"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,6 +79,56 @@ func TestDemo(t *testing.T) {
 	}
 	if !strings.Contains(bars.String(), "put") {
 		t.Errorf("no progress was shown: %q", bars.String())
+	}
+}
+
+// TestLent: with executors that keep nothing, tallies that are too large for a message go through lent memory, and come to
+// what they do without it.
+func TestLent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the demo twice")
+	}
+	source, pictures := t.TempDir(), t.TempDir()
+	for i := range 4 {
+		var b bytes.Buffer
+		fmt.Fprintf(&b, "package p%d\n", i)
+		b.WriteString("/*" + strings.Repeat(" ", 5<<20) + "*/\n") // nearly a bundle, so that every executor has one
+		for n := range 12_000 {
+			fmt.Fprintf(&b, "var identifierOfFile%dNumber%d, shared%d int\n", i, n, n)
+		}
+		if err := os.WriteFile(filepath.Join(source, fmt.Sprintf("f%d.go", i)), b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(pictures, "grey.png"), b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(lent bool) (*demo.Report, string) {
+		var stdout bytes.Buffer
+		r, err := demo.Run(t.Context(), demo.Config{Dir: source, Images: pictures, Out: t.TempDir(), Lent: lent, Stdout: &stdout})
+		if err != nil {
+			t.Fatalf("%v\n%s", err, stdout.String())
+		}
+		return r, stdout.String()
+	}
+	plain, _ := run(false)
+	r, said := run(true)
+	if got, want := r.Identifiers.Tally, plain.Identifiers.Tally; got.Files != 4 || got.Files != want.Files || got.Bytes != want.Bytes || !maps.Equal(got.Counts, want.Counts) {
+		t.Errorf("%d identifiers in %d files through lent memory, %d in %d without", len(got.Counts), got.Files, len(want.Counts), want.Files)
+	}
+	if plain.Identifiers.Lent != (demo.Lent{}) {
+		t.Errorf("%+v went through lent memory unasked", plain.Identifiers.Lent)
+	}
+	l := r.Identifiers.Lent
+	if l.Puts == 0 || l.Gets == 0 {
+		t.Errorf("%+v went through lent memory", l)
+	}
+	if !strings.Contains(said, fmt.Sprintf("%d intermediates went through lent memory, and were read there %d times", l.Puts, l.Gets)) {
+		t.Errorf("%+v is not said:\n%s", l, said)
 	}
 }
 

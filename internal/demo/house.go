@@ -26,7 +26,8 @@ type house struct {
 
 	backbone *backbone.Backbone // the gateway's
 	gateway  *gateway.Gateway
-	hang     func() // ends serving
+	lenders  []*lender // none without Config.Lent
+	hang     func()    // ends serving
 	serving  sync.WaitGroup
 	served   error
 }
@@ -46,11 +47,17 @@ func open(ctx context.Context, cfg Config) (h *house, err error) {
 	if h.server, err = natsconn.Embed(natsconn.ServerOptions{StoreDir: h.dir, Logger: cfg.Logger}); err != nil {
 		return h, err
 	}
-	h.Cluster, err = cluster.Start(ctx, cluster.Config{
-		Server: h.server, Executors: executors, WasmCache: wasmCache(), Logger: cfg.Logger,
-	})
-	if err != nil {
+	cc := cluster.Config{Server: h.server, Executors: executors, WasmCache: wasmCache(), Logger: cfg.Logger}
+	if cfg.Lent {
+		cc.Executor = holdNothing()
+	}
+	if h.Cluster, err = cluster.Start(ctx, cc); err != nil {
 		return h, err
+	}
+	if cfg.Lent {
+		if err = h.lend(ctx, cfg); err != nil {
+			return h, err
+		}
 	}
 	err = h.listen(ctx, cfg)
 	h.took = time.Since(began)
@@ -109,6 +116,9 @@ func (h *house) close() error {
 	}
 	if c := h.Cluster; c != nil {
 		errs = append(errs, c.Close())
+	}
+	for _, l := range h.lenders {
+		errs = append(errs, l.close())
 	}
 	if h.backbone != nil {
 		errs = append(errs, h.backbone.Close())

@@ -20,7 +20,11 @@ const putsAtOnce = 64
 // identifiers counts the identifiers of all files on the cluster, and then in one thread.
 func (d *demo) identifiers(ctx context.Context, root string, files []file) (Identifiers, error) {
 	d.head("identifiers: %d .go files under %s", len(files), root)
-	refs, bytes, err := d.put(ctx, "demo/identifiers/", files)
+	put := d.put
+	if d.lent {
+		put = d.putBundles
+	}
+	refs, bytes, err := put(ctx, "demo/identifiers/", files)
 	if err != nil {
 		return Identifiers{}, err
 	}
@@ -86,7 +90,7 @@ func (d *demo) put(ctx context.Context, prefix string, files []file) (refs []cli
 
 // countAll runs the DAG.
 func (d *demo) countAll(ctx context.Context, refs []client.Ref) (r Identifiers, err error) {
-	began := time.Now()
+	began, lent := time.Now(), d.lentSoFar()
 	stop := d.follow("run", 2*len(refs)) // a count of each file, the merges of their tallies, and the top
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, runTime)
@@ -105,6 +109,7 @@ func (d *demo) countAll(ctx context.Context, refs []client.Ref) (r Identifiers, 
 	d.phase("run", time.Since(began), "%d calls on %d executors", calls(out.Stats()), executors)
 	d.nodes(out.Stats(), "count", "sum", "top")
 	d.executors()
+	r.Lent = d.lentSince(lent)
 	return r, nil
 }
 

@@ -17,8 +17,12 @@ import (
 func (d *demo) register(ctx context.Context, wordsDir, pictureDir string) error {
 	began := time.Now()
 	var all errgroup.Group
+	count := "Count"
+	if d.lent {
+		count = "CountAll"
+	}
 	for name, impl := range map[string]client.Impl{
-		"count":     client.GoPackage(wordsDir, "Count"),
+		"count":     client.GoPackage(wordsDir, count),
 		"thumbnail": client.GoPackage(pictureDir, "Thumbnail"),
 	} {
 		all.Go(func() error { _, err := d.Client.Register(ctx, name, impl); return err })
@@ -29,7 +33,11 @@ func (d *demo) register(ctx context.Context, wordsDir, pictureDir string) error 
 	d.phase("build", time.Since(began), "2 Go packages to WebAssembly: count, thumbnail")
 
 	began = time.Now()
-	all.Go(func() error { _, err := d.Client.CallValue(ctx, "count", []any{[]byte("package warm")}); return err })
+	var warm any = []byte("package warm")
+	if d.lent {
+		warm = [][]byte{[]byte("package warm")}
+	}
+	all.Go(func() error { _, err := d.Client.CallValue(ctx, "count", []any{warm}); return err })
 	all.Go(func() error {
 		_, err := d.Client.CallValue(ctx, "thumbnail", []any{picture.Image{Width: 1, Height: 1, Pix: make([]byte, 4)}})
 		return err

@@ -23,8 +23,12 @@ func (d *demo) web(ctx context.Context, refs []client.Ref) error {
 	if err != nil {
 		return err
 	}
+	what := "one file"
+	if d.lent {
+		what = "one bundle"
+	}
 	d.head("The gateway listens at %s", d.url)
-	d.phase("call", time.Since(began), "one file counted over HTTP: %d identifiers. The same by hand:", len(tally.Counts))
+	d.phase("call", time.Since(began), "%s counted over HTTP: %d identifiers. The same by hand:", what, len(tally.Counts))
 	d.line("    curl -s %s/v1/functions/count/calls -d '%s'", d.url, body)
 	d.line("    curl -s %s/v1/dags", d.url)
 	return nil

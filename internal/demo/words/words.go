@@ -58,6 +58,15 @@ func Count(_ fn.Context, source []byte) (Tally, error) {
 	return t, nil
 }
 
+// CountAll counts the identifiers of several files.
+func CountAll(_ fn.Context, sources [][]byte) (Tally, error) {
+	var t Tally
+	for _, source := range sources {
+		t.Add(source)
+	}
+	return t, nil
+}
+
 // Merge adds two tallies up. It is associative, so that a Reduce may fold with it in any shape.
 func Merge(_ fn.Context, a, b Tally) (Tally, error) {
 	large, small := a.Counts, b.Counts

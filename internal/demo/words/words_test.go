@@ -27,13 +27,16 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// TestMerge holds merging in any shape against counting in one go, and the arguments against their copies.
+// TestMerge holds merging in any shape, and counting all files in one call, against counting in one go, and the arguments
+// against their copies.
 func TestMerge(t *testing.T) {
 	var tallies []words.Tally
+	var sources [][]byte
 	var want words.Tally
 	for i := range 9 {
 		source := fmt.Appendf(nil, "package p%d; var a%d, b, c%d", i%3, i, i%2)
 		want.Add(source)
+		sources = append(sources, source)
 		one, err := words.Count(nil, source)
 		if err != nil {
 			t.Fatal(err)
@@ -50,7 +53,8 @@ func TestMerge(t *testing.T) {
 		left = merged
 		right, _ = words.Merge(nil, tallies[8-i], right)
 	}
-	for _, got := range []words.Tally{left, right} {
+	all, _ := words.CountAll(nil, sources)
+	for _, got := range []words.Tally{left, right, all} {
 		if got.Files != want.Files || got.Bytes != want.Bytes || !maps.Equal(got.Counts, want.Counts) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
