@@ -54,7 +54,7 @@ fuzz: ## fuzz every target for FUZZTIME executions
 	  done; done
 
 bench-once: ## run every Go benchmark once
-	go test -run '^$$' -bench . -benchtime 1x ./...
+	go test -run '^$$' -bench . -benchtime 1x $$(git grep -lE '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
 bench-quick: ## squall bench in its short form
 	@set -e; for suite in $(SUITES); do go run ./cmd/squall bench $$suite --quick -o table; done
