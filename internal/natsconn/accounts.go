@@ -29,9 +29,9 @@ func Roles() []string { return []string{"coordinator", "executor", "gateway", "c
 // the coordinators sweep. Nor does a client raise the fence of an executor.
 //
 // That is against mistakes, not against who means harm. State is everybody's: who may write it may overwrite each key of each
-// namespace, for all namespaces of the servers share the roles, and may empty a stream by a Nats-Rollup header while the
-// streams allow that. A client may not publish on nodes' subjects, but the server answers, and consumers deliver, on whatever
-// subject a request names, and it checks no permissions there.
+// namespace, for all namespaces of the servers share the roles; streams that an earlier version made also allow it to empty them
+// by a Nats-Rollup header. A client may not publish on nodes' subjects, but the server answers, and consumers deliver, on
+// whatever subject a request names, and it checks no permissions there.
 func permissions(role string) string {
 	const (
 		store = `"$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.CREATE.>",

@@ -99,7 +99,8 @@ func TestExamples(t *testing.T) {
 	mixes := map[string]string{
 		"workloada": "50 % READ, 50 % UPDATE", "workloadb": "95 % READ, 5 % UPDATE", "workloadc": "100 % READ",
 		"workloadd": "95 % READ, 5 % INSERT", "workloade": "5 % INSERT, 95 % SCAN", "workloadf": "50 % READ, 50 % READ-MODIFY-WRITE",
-		"dag-chain": "100 % RUN", "dag-fanout": "100 % RUN", "dag-diamond": "100 % RUN",
+		"workloadcounters": "60 % READ, 20 % UPDATE, 20 % COUNT",
+		"dag-chain":        "100 % RUN", "dag-fanout": "100 % RUN", "dag-diamond": "100 % RUN",
 	}
 	if len(files) != len(mixes) {
 		t.Errorf("%d files, want %d", len(files), len(mixes))

@@ -57,7 +57,6 @@ func streamConfig(c Config, i, shards int) (jetstream.StreamConfig, error) {
 		Duplicates:         100 * time.Millisecond, // the least there is: nothing here sends message ids
 		AllowDirect:        true,
 		AllowMsgTTL:        true,
-		AllowRollup:        true,
 		AllowAtomicPublish: true,
 		RePublish:          republish(),
 		Metadata:           map[string]string{layoutKey: string(note)},

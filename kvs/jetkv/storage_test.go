@@ -420,3 +420,25 @@ func TestHashedKeysAreCompared(t *testing.T) {
 	fails(t, err, fault.NotFound)
 	holds(t, s, other, []byte("other"))
 }
+
+// TestNoRollup: nobody empties a stream by a message that says it stands for all before it.
+func TestNoRollup(t *testing.T) {
+	conn := dial(t, serve(t, "", natsconn.Memory))
+	s := open(t, conn, jetkv.Config{Memory: true})
+	put(t, s, "kept", 1)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := subjects(t, conn, "squall.*.kv.>")[0]
+	for _, what := range []string{jetstream.MsgRollupAll, jetstream.MsgRollupSubject} {
+		m := nats.NewMsg(at)
+		m.Header.Set(jetstream.MsgRollup, what)
+		if _, err := js.PublishMsg(within(t), m); err == nil {
+			t.Errorf("a roll-up of %q was taken", what)
+		}
+	}
+	if _, err := s.Get(within(t), "kept"); err != nil {
+		t.Error(err)
+	}
+}
