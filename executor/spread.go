@@ -45,6 +45,7 @@ const mostSites = 1 << 16
 func (a *activity) offered(m *wire.Offers) {
 	var offers []dag.Offer
 	a.mu.Lock()
+	a.sites = slices.Clone(a.sites) // what messages hold of it stays as it is
 	for _, o := range m.Offers {
 		if o.Site < 0 || o.Site > mostSites || o.Site == a.self || a.lost[o.Executor] {
 			continue
