@@ -21,6 +21,6 @@ func benchPassingCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.Uint64Var(&suite.Seed, "seed", 0, "of the noise in what the planner has learnt (default drawn)")
 	f.BoolVar(&suite.Each, "each", false, "report the time of every policy in every cell")
-	f.StringVar(&suite.Plot, "plot", "", "`file` for a plot of when each path wins, as SVG")
+	f.StringVar(&suite.Plot, "plot", "", "`file` for a plot of when each path wins, as SVG or PNG by its ending")
 	return cmd
 }

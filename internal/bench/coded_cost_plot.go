@@ -3,20 +3,13 @@ package bench
 import (
 	"fmt"
 	"image/color"
-	"io"
 	"math"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	vgdraw "gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 
-	"github.com/squall-faas/squall/fault"
 	"github.com/squall-faas/squall/internal/reclaim"
 )
 
@@ -24,58 +17,22 @@ import (
 const (
 	costFrom, costTo   = 100.0, 2e6
 	costLeast, costTop = 0.1, 100.0
-	costDPI            = 192 // of a PNG
 )
 
 // costPlot draws what a pool of lenders costs an hour by the rate of requests, beside the provisioned cache, and where they
 // cross.
 func costPlot(file string) error {
-	const width, height = 7 * vg.Inch, 4.4 * vg.Inch
-	var c interface {
-		vg.CanvasSizer
-		io.WriterTo
-	}
-	switch strings.ToLower(filepath.Ext(file)) {
-	case ".svg":
-		c = vgsvg.New(width, height)
-	case ".png":
-		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(costDPI))}
-	default:
-		return fault.New(fault.InvalidArgument, "plot to %s: name a file that ends in .svg or .png", file)
-	}
-	canvas := vgdraw.New(c)
-	canvas.FillPolygon(color.White, []vg.Point{{}, {X: canvas.Max.X}, canvas.Max, {Y: canvas.Max.Y}})
-	costPanel(reclaim.PricesOf2019(), reclaim.PaperPool()).Draw(vgdraw.Crop(canvas, vg.Points(6), -vg.Points(14), vg.Points(6), -vg.Points(6)))
-	f, err := os.Create(file)
-	if err != nil {
-		return fault.New(fault.InvalidArgument, "write the plot: %w", err)
-	}
-	_, err = c.WriteTo(f)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return fault.New(fault.Unavailable, "write the plot: %w", err)
-	}
-	return nil
+	return savePlot(file, 7*vg.Inch, 4.4*vg.Inch, func(canvas vgdraw.Canvas) {
+		costPanel(reclaim.PricesOf2019(), reclaim.PaperPool()).Draw(vgdraw.Crop(canvas, vg.Points(6), -vg.Points(14), vg.Points(6), -vg.Points(6)))
+	})
 }
 
 func costPanel(prices reclaim.Prices, pool reclaim.Lambdas) *plot.Plot {
-	p := plot.New()
+	p := logPlot()
 	p.Title.Text = fmt.Sprintf("InfiniCache's cost model: %d functions of %v GB, prices of 2019", pool.Functions, pool.GB)
 	p.X.Label.Text, p.Y.Label.Text = "requests an hour", "dollars an hour"
-	for _, s := range []*vgdraw.TextStyle{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
-		s.Font.Variant, s.Font.Size = "Sans", vg.Points(9)
-	}
-	p.Title.TextStyle.Font.Size, p.Title.Padding = vg.Points(10.5), vg.Points(4)
-	p.BackgroundColor = color.White
-	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker = plot.ConstantTicks{{Value: 1e2, Label: "100"}, {Value: 1e3, Label: "1,000"}, {Value: 1e4, Label: "10,000"}, {Value: 1e5, Label: "100,000"}, {Value: 1e6, Label: "1,000,000"}}
 	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0.1, Label: "0.1"}, {Value: 1, Label: "1"}, {Value: 10, Label: "10"}, {Value: 100, Label: "100"}}
-	grid := plotter.NewGrid()
-	grey := color.RGBA{0xe2, 0xe2, 0xe2, 0xff}
-	grid.Vertical.Color, grid.Horizontal.Color = grey, grey
-	p.Add(grid)
 
 	cost := func(requests float64) float64 {
 		serving, warm, sync := pool.HourlyCost(prices, requests)

@@ -44,7 +44,7 @@ func TestCostPlot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := drawn.Bounds().Size(); s.X != 7*costDPI {
+	if s := drawn.Bounds().Size(); s.X != 7*plotDPI {
 		t.Errorf("the picture is %v", s)
 	}
 	for name, c := range map[string]struct{ file, only string }{

@@ -22,7 +22,7 @@ type Passing struct {
 	Options
 	Seed uint64 // of the noise; 0 is drawn
 	Each bool   // report every policy's time in every cell
-	Plot string // file for a plot of when each path wins, SVG; "" draws none
+	Plot string // file for a plot of when each path wins, SVG or PNG by its ending; "" draws none
 }
 
 var passingTargets = []Target{
@@ -50,6 +50,11 @@ func (r *passingResult) bestFixed() float64 { return slices.Min(r.fixed) }
 func (p Passing) Run(ctx context.Context) (*Report, error) {
 	cases := []string{"cells", "real"}
 	return p.run(ctx, "passing", cases, passingTargets, func(ctx context.Context, s *suite) error {
+		if p.Plot != "" { // before the minutes that the rest takes
+			if _, err := plotForm(p.Plot); err != nil {
+				return err
+			}
+		}
 		seed := p.Seed
 		if seed == 0 {
 			seed = rand.Uint64()

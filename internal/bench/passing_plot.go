@@ -3,16 +3,13 @@ package bench
 import (
 	"image/color"
 	"math"
-	"os"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	vgdraw "gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/squall-faas/squall/dag/planner"
-	"github.com/squall-faas/squall/fault"
 )
 
 // passingPlotFan is the fan-out that is drawn.
@@ -59,45 +56,22 @@ func passingPlot(results []passingResult, file string) error {
 	}
 	legend := &plots[0][0].Legend
 	legend.Top, legend.Left, legend.XOffs, legend.YOffs = true, true, vg.Points(6), -vg.Points(4)
-	c := vgsvg.New(10*vg.Inch, 8.4*vg.Inch)
-	canvas := vgdraw.New(c)
-	canvas.FillPolygon(color.White, []vg.Point{{}, {X: canvas.Max.X}, canvas.Max, {Y: canvas.Max.Y}})
-	tiles := vgdraw.Tiles{
-		Rows: len(plots), Cols: len(passingFleets), PadX: vg.Points(12), PadY: vg.Points(12),
-		PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(10),
-	}
-	for i, row := range plot.Align(plots, tiles, canvas) {
-		for k, at := range row {
-			plots[i][k].Draw(at)
+	return savePlot(file, 10*vg.Inch, 8.4*vg.Inch, func(canvas vgdraw.Canvas) {
+		tiles := vgdraw.Tiles{
+			Rows: len(plots), Cols: len(passingFleets), PadX: vg.Points(12), PadY: vg.Points(12),
+			PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(10),
 		}
-	}
-	f, err := os.Create(file)
-	if err != nil {
-		return fault.New(fault.InvalidArgument, "write the plot: %w", err)
-	}
-	_, err = c.WriteTo(f)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return fault.New(fault.Unavailable, "write the plot: %w", err)
-	}
-	return nil
+		for i, row := range plot.Align(plots, tiles, canvas) {
+			for k, at := range row {
+				plots[i][k].Draw(at)
+			}
+		}
+	})
 }
 
 func passingPanel(results []passingResult, d, f string) (*plot.Plot, float64) {
-	p := plot.New()
+	p := logPlot()
 	p.Title.Text = d + ", " + map[string]string{"fast": "fast links", "slow": "slow links", "disks": "contended disks"}[f]
-	for _, s := range []*vgdraw.TextStyle{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
-		s.Font.Variant, s.Font.Size = "Sans", vg.Points(9)
-	}
-	p.Title.TextStyle.Font.Size, p.Title.Padding = vg.Points(10.5), vg.Points(4)
-	p.BackgroundColor = color.White
-	grid := plotter.NewGrid()
-	grey := color.RGBA{0xe2, 0xe2, 0xe2, 0xff}
-	grid.Vertical.Color, grid.Horizontal.Color = grey, grey
-	p.Add(grid)
-	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 1, Label: "1"}, {Value: 1.5, Label: "1.5"}, {Value: 2, Label: "2"}, {Value: 3, Label: "3"}, {Value: 5, Label: "5"}, {Value: 8, Label: "8"}, {Value: 12, Label: "12"}}
 	var ticks plot.ConstantTicks
 	highest := 1.0
